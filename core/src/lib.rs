@@ -1,0 +1,96 @@
+//! The contracts of Highwater.
+//!
+//! This crate owns what every other room agrees on: events and their envelope, aggregates and
+//! commands, the log ([`EventStore`]) and what it promises, the append pipeline that the SQL stores
+//! share, the bus, and the runtime that hosts it all. It knows no database and no broker.
+//!
+//! Without the feature `runtime` only the pure part is compiled: a domain crate needs neither tokio
+//! nor any I/O.
+
+extern crate self as highwater_core;
+
+// The domain's vocabulary: pure, synchronous.
+mod aggregate;
+mod command;
+mod decision;
+mod event;
+mod identifier;
+
+// The log's vocabulary.
+mod append;
+mod append_condition;
+mod append_error;
+mod expected_version;
+mod global_position;
+mod metadata;
+mod new_event;
+mod payload;
+mod recorded_event;
+mod selection;
+mod stream_id;
+mod stream_version;
+mod tag;
+
+pub use aggregate::{Aggregate, Decide, Evolve, stream_of};
+pub use append::{Append, Appended, InvalidAppend, StreamAppend, StreamHead};
+pub use append_condition::AppendCondition;
+pub use append_error::AppendError;
+pub use command::Command;
+pub use decision::{Decision, DecisionContext, emit, emit_all, nothing, reject};
+pub use event::{DecodeError, EncodeError, Event, EventDescriptor};
+pub use expected_version::ExpectedVersion;
+pub use global_position::GlobalPosition;
+pub use identifier::{CommandId, CorrelationId, EventId};
+pub use metadata::Metadata;
+pub use new_event::{EventType, NewEvent};
+pub use payload::{InvalidPayload, Payload};
+pub use recorded_event::RecordedEvent;
+pub use selection::{Query, QueryItem, Selection};
+pub use stream_id::{Category, InvalidStreamId, StreamId};
+pub use stream_version::StreamVersion;
+pub use tag::{InvalidTag, Tag};
+
+#[cfg(feature = "macros")]
+pub use highwater_macros::{Aggregate, Command, Event};
+
+// What runs: the log's contract, commands, the bus, the runtime.
+#[cfg(feature = "runtime")]
+mod append_pipeline;
+#[cfg(feature = "runtime")]
+pub mod bus;
+#[cfg(feature = "runtime")]
+mod command_error;
+#[cfg(feature = "runtime")]
+mod command_handler;
+#[cfg(feature = "runtime")]
+mod runtime;
+#[cfg(feature = "runtime")]
+mod store;
+
+#[cfg(feature = "runtime")]
+pub use append_pipeline::{AppendPipeline, BatchError, BatchWriter, PipelineLimits};
+#[cfg(feature = "runtime")]
+pub use command_error::CommandError;
+#[cfg(feature = "runtime")]
+pub use command_handler::{CommandHandler, CommandReceipt, Loaded};
+#[cfg(feature = "runtime")]
+pub use runtime::{
+    CaughtUpError, Component, ComponentContext, ComponentError, ComponentHealth, Health, Highwater,
+    HighwaterBuilder, Progress,
+};
+#[cfg(feature = "runtime")]
+pub use store::{
+    AppendSignal, CheckpointError, CheckpointStore, Claim, EventStore, MemoryStore, Page,
+    ReadError, Subscription,
+};
+
+#[cfg(feature = "testing")]
+pub mod testing;
+
+/// What generated code refers to. Not part of the public interface.
+#[doc(hidden)]
+pub mod __private {
+    pub use serde;
+    pub use serde_json;
+    pub use std::{default, fmt, option, result, string, vec};
+}

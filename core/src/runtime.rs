@@ -1,0 +1,12 @@
+//! The runtime: one place that hosts, supervises and stops everything that runs.
+
+mod component;
+mod health;
+mod highwater;
+mod progress;
+mod supervisor;
+
+pub use component::{Component, ComponentContext, ComponentError};
+pub use health::{ComponentHealth, Health};
+pub use highwater::{Highwater, HighwaterBuilder};
+pub use progress::{CaughtUpError, Progress};

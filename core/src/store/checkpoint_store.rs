@@ -1,0 +1,87 @@
+//! How far a consumer that lives beside the log has come, and who may say so.
+
+use std::error::Error;
+
+use async_trait::async_trait;
+
+use crate::{GlobalPosition, Payload};
+
+/// Why a checkpoint could not be claimed or moved.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CheckpointError {
+    /// Somebody claimed the checkpoint later: stop, the work is theirs now. Nothing changed.
+    #[error("consumer {consumer:?} was taken over: epoch {epoch} is over")]
+    Fenced {
+        /// The consumer.
+        consumer: String,
+        /// The epoch that is over.
+        epoch: u64,
+    },
+    /// The store can't be reached. Nothing is known to have changed.
+    #[error("the checkpoint of consumer {consumer:?} can't be reached")]
+    Unavailable {
+        /// The consumer.
+        consumer: String,
+        /// What went wrong.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+}
+
+impl CheckpointError {
+    /// True if the same call may succeed later.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Unavailable { .. })
+    }
+}
+
+/// The right to move one consumer's checkpoint, until somebody else claims it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Claim {
+    /// The consumer.
+    pub consumer: String,
+    /// Grows with every claim; a write with an older one changes nothing.
+    pub epoch: u64,
+    /// How far the consumer had come.
+    pub position: GlobalPosition,
+    /// What the consumer kept beside its position.
+    pub state: Option<Payload>,
+}
+
+/// Checkpoints of consumers whose effects lie outside: relays, saga managers.
+///
+/// A consumer whose effects lie in a database keeps its checkpoint there instead, in the same
+/// transaction.
+///
+/// # Contract
+/// - A claim MUST raise the epoch, atomically, and return what was stored.
+/// - `advance` MUST change nothing and return `Fenced` if the claim's epoch isn't the latest one.
+/// - A checkpoint MUST NOT move backwards: advancing to where it stands or before only stores the
+///   state.
+#[async_trait]
+pub trait CheckpointStore: Send + Sync {
+    /// Takes the consumer over from whoever had it.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Unavailable`].
+    ///
+    /// # Cancel safety
+    /// A claim that was dropped in flight may have ended the former one's epoch; claim again.
+    async fn claim(&self, consumer: &str) -> Result<Claim, CheckpointError>;
+
+    /// Moves the checkpoint to `position` and replaces the state kept beside it, if one is given.
+    ///
+    /// # Errors
+    /// [`CheckpointError`].
+    ///
+    /// # Cancel safety
+    /// May have moved it or not; both are whole. Call again.
+    async fn advance(
+        &self,
+        claim: &Claim,
+        position: GlobalPosition,
+        state: Option<&Payload>,
+    ) -> Result<(), CheckpointError>;
+}

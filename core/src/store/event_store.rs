@@ -1,0 +1,171 @@
+//! The log: what every store must do.
+
+use std::error::Error;
+
+use async_trait::async_trait;
+
+use super::{AppendSignal, CheckpointStore};
+use crate::{
+    Append, AppendError, Appended, EventId, GlobalPosition, RecordedEvent, Selection, StreamId,
+    StreamVersion,
+};
+
+/// Why a read failed. Reads change nothing, so every one may be tried again.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// The store can't be reached, or is overloaded.
+    #[error("the event store is not available")]
+    Unavailable {
+        /// What went wrong.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// What is stored isn't what this program understands.
+    #[error("the log holds what this program can't read, at position {position}")]
+    Corrupt {
+        /// Where.
+        position: GlobalPosition,
+        /// What is wrong with it.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+}
+
+impl ReadError {
+    /// True if the same read may succeed later.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Unavailable { .. })
+    }
+}
+
+/// A piece of the log, in order of position.
+#[derive(Clone, Debug, Default)]
+pub struct Page {
+    /// The events that were asked for.
+    pub events: Vec<RecordedEvent>,
+    /// How far the log was read, whether its events were asked for or not: nothing at or before
+    /// this position will ever appear that this page doesn't show. It is never behind the position
+    /// that was read after, and it is where the next read goes on.
+    pub read_to: GlobalPosition,
+    /// True if the page ended because the log did, not because it was full.
+    pub is_last: bool,
+}
+
+impl Page {
+    /// A page of what a store found behind `after`, up to and including `head`, the high-water
+    /// mark of the read: a page with `limit` events ends at its last event, any other at the head.
+    #[must_use]
+    pub fn of(
+        events: Vec<RecordedEvent>,
+        limit: usize,
+        after: GlobalPosition,
+        head: GlobalPosition,
+    ) -> Self {
+        let is_last = events.len() < limit;
+        let read_to = match events.last() {
+            _ if is_last => head.max(after),
+            Some(last) => last.position,
+            None => after,
+        };
+        Self { events, read_to, is_last }
+    }
+}
+
+/// A log of events in one order.
+///
+/// ```text
+///   1   2   3   5   6   7   8
+/// ──■───■───■───■───■───□───□──▶   ■ committed   □ in flight   4 was given up: a gap for ever
+///                   │
+///                   └ high-water mark: nothing at or before it will ever change
+/// ```
+///
+/// # Contract
+/// 1. Order: once a reader has seen position p, no event with a position ≤ p appears later. Reads
+///    therefore MUST stop at the high-water mark, and no clock may decide what that is.
+/// 2. Atomicity: the events of one append MUST become visible together or not at all.
+/// 3. Versions: the events of a stream MUST carry the versions 1, 2, 3 … without gaps, and their
+///    positions MUST rise with their versions.
+/// 4. Expectation: an append whose expected version or condition doesn't hold at its place in the
+///    order MUST append nothing and say so, also when others append at the same moment.
+/// 5. Durability: what was acknowledged MUST survive the death of every process.
+/// 6. Repetition: an append whose event ids are in the log already MUST append nothing and MUST
+///    answer as the first one did (`was_repeated`), if they were put there by the same append.
+/// 7. Independence: a read MUST NOT wait for a transaction that isn't an append.
+/// 8. Wake-up is a hint: a reader that polls MUST see everything without it.
+///
+/// The conformance suite checks each.
+#[async_trait]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an event store",
+    label = "use `PostgresStore`, `SqliteStore` or `MemoryStore`, or implement `EventStore`"
+)]
+pub trait EventStore: CheckpointStore + Send + Sync + 'static {
+    /// Appends events together or not at all.
+    ///
+    /// # Errors
+    /// [`AppendError`]; after every variant but `OutcomeUnknown` nothing was appended.
+    ///
+    /// # Cancel safety
+    /// Dropping the future doesn't take the append back: it may still be carried out. Append the
+    /// same event ids again to learn what became of it.
+    async fn append(&self, append: Append) -> Result<Appended, AppendError>;
+
+    /// Reads up to `limit` events of `stream` with a version above `after`, in order.
+    ///
+    /// It reads what is committed, which may stand above the high-water mark: a decision wants the
+    /// latest state, and the expected version guards it.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    ///
+    /// # Cancel safety
+    /// Reads nothing that would be missed: call again.
+    async fn read_stream(
+        &self,
+        stream: &StreamId,
+        after: StreamVersion,
+        limit: usize,
+    ) -> Result<Vec<RecordedEvent>, ReadError>;
+
+    /// Reads up to `limit` events behind `after` that `selection` wants, never above the
+    /// high-water mark.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    ///
+    /// # Cancel safety
+    /// Reads nothing that would be missed: call again.
+    async fn read_all(
+        &self,
+        selection: &Selection,
+        after: GlobalPosition,
+        limit: usize,
+    ) -> Result<Page, ReadError>;
+
+    /// Finds events by their ids, in order of position; ids that aren't in the log are left out.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    ///
+    /// # Cancel safety
+    /// Reads nothing that would be missed: call again.
+    async fn find(&self, ids: &[EventId]) -> Result<Vec<RecordedEvent>, ReadError>;
+
+    /// The highest position that is safe to read: everything at or before it is final.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    ///
+    /// # Cancel safety
+    /// Changes nothing: call again.
+    async fn high_water_mark(&self) -> Result<GlobalPosition, ReadError>;
+
+    /// Tells of this process's own appends as they are committed. A hint, never the truth.
+    fn signal(&self) -> AppendSignal;
+
+    /// Takes no more appends, and returns once those in flight have ended.
+    async fn close(&self);
+}

@@ -1,0 +1,238 @@
+//! The log in memory: the model that the other stores are compared with, and a store for tests.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::{AppendSignal, CheckpointError, CheckpointStore, Claim, EventStore, Page, ReadError};
+use crate::{
+    Append, AppendError, Appended, EventId, GlobalPosition, Payload, RecordedEvent, Selection,
+    StreamAppend, StreamHead, StreamId, StreamVersion,
+};
+
+/// A log that lives and dies with the process.
+///
+/// It keeps every promise of [`EventStore`] but durability, one append at a time under one lock.
+#[derive(Default)]
+pub struct MemoryStore {
+    log: Mutex<Log>,
+    signal: AppendSignal,
+}
+
+#[derive(Default)]
+struct Log {
+    /// Index `i` holds position `i + 1`.
+    events: Vec<RecordedEvent>,
+    streams: HashMap<StreamId, Vec<GlobalPosition>>,
+    ids: HashMap<EventId, GlobalPosition>,
+    checkpoints: HashMap<String, Claim>,
+    is_closed: bool,
+}
+
+impl MemoryStore {
+    /// An empty log.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn log(&self) -> MutexGuard<'_, Log> {
+        // Every change is checked before it is made, so a panic elsewhere leaves the log whole.
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Log {
+    fn get(&self, position: GlobalPosition) -> &RecordedEvent {
+        &self.events[position.get() as usize - 1]
+    }
+
+    fn head(&self) -> GlobalPosition {
+        GlobalPosition::new(self.events.len() as u64)
+    }
+
+    fn version(&self, stream: &StreamId) -> StreamVersion {
+        StreamVersion::new(self.streams.get(stream).map_or(0, Vec::len) as u64)
+    }
+
+    fn append(&mut self, append: Append) -> Result<Appended, AppendError> {
+        if self.is_closed {
+            return Err(AppendError::Closed);
+        }
+        append.validate()?;
+        if let Some(first) = self.earlier_try(&append)? {
+            return Ok(first);
+        }
+        for part in append.streams() {
+            self.check_version(part)?;
+        }
+        self.check_condition(&append)?;
+        let heads = append.streams().iter().map(|part| self.push(part)).collect();
+        Ok(Appended { position: self.head(), heads, was_repeated: false })
+    }
+
+    fn earlier_try(&self, append: &Append) -> Result<Option<Appended>, AppendError> {
+        let Some(taken) = append.events().find(|event| self.ids.contains_key(&event.id)) else {
+            return Ok(None);
+        };
+        let found: Vec<_> = append
+            .events()
+            .filter_map(|event| self.ids.get(&event.id))
+            .map(|&position| self.get(position).clone())
+            .collect();
+        Appended::of_earlier_try(append, &found)
+            .map(Some)
+            .ok_or(AppendError::EventIdTaken { id: taken.id })
+    }
+
+    fn check_version(&self, part: &StreamAppend) -> Result<(), AppendError> {
+        let actual = self.version(&part.stream);
+        if part.expected.is_met_by(actual) {
+            return Ok(());
+        }
+        Err(AppendError::VersionConflict {
+            stream: part.stream.clone(),
+            expected: part.expected,
+            actual,
+        })
+    }
+
+    fn check_condition(&self, append: &Append) -> Result<(), AppendError> {
+        let Some(condition) = append.condition() else {
+            return Ok(());
+        };
+        let since = self.events.iter().skip(condition.after.get() as usize);
+        for event in since {
+            if condition.query.matches(&event.event_type, &event.tags) {
+                return Err(AppendError::ConditionFailed);
+            }
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, part: &StreamAppend) -> StreamHead {
+        for event in &part.events {
+            let version = self.version(&part.stream).next();
+            let position = GlobalPosition::new(self.events.len() as u64 + 1);
+            self.streams.entry(part.stream.clone()).or_default().push(position);
+            self.ids.insert(event.id, position);
+            self.events.push(RecordedEvent {
+                id: event.id,
+                event_type: event.event_type.clone(),
+                schema_version: event.schema_version,
+                stream: part.stream.clone(),
+                version,
+                position,
+                recorded_at: Timestamp::now(),
+                data: event.data.clone(),
+                tags: event.tags.clone(),
+                metadata: event.metadata.clone(),
+            });
+        }
+        StreamHead { stream: part.stream.clone(), version: self.version(&part.stream) }
+    }
+}
+
+#[async_trait]
+impl EventStore for MemoryStore {
+    async fn append(&self, append: Append) -> Result<Appended, AppendError> {
+        let appended = self.log().append(append)?;
+        self.signal.notify();
+        Ok(appended)
+    }
+
+    async fn read_stream(
+        &self,
+        stream: &StreamId,
+        after: StreamVersion,
+        limit: usize,
+    ) -> Result<Vec<RecordedEvent>, ReadError> {
+        let log = self.log();
+        let positions = log.streams.get(stream).map_or(&[][..], Vec::as_slice);
+        Ok(positions
+            .iter()
+            .skip(after.get() as usize)
+            .take(limit)
+            .map(|&position| log.get(position).clone())
+            .collect())
+    }
+
+    async fn read_all(
+        &self,
+        selection: &Selection,
+        after: GlobalPosition,
+        limit: usize,
+    ) -> Result<Page, ReadError> {
+        let log = self.log();
+        let events: Vec<_> = log
+            .events
+            .iter()
+            .skip(after.get() as usize)
+            .filter(|event| selection.matches(event))
+            .take(limit)
+            .cloned()
+            .collect();
+        Ok(Page::of(events, limit, after, log.head()))
+    }
+
+    async fn find(&self, ids: &[EventId]) -> Result<Vec<RecordedEvent>, ReadError> {
+        let log = self.log();
+        let mut positions: Vec<_> = ids.iter().filter_map(|id| log.ids.get(id)).collect();
+        positions.sort_unstable();
+        positions.dedup();
+        Ok(positions.into_iter().map(|&position| log.get(position).clone()).collect())
+    }
+
+    async fn high_water_mark(&self) -> Result<GlobalPosition, ReadError> {
+        Ok(self.log().head())
+    }
+
+    fn signal(&self) -> AppendSignal {
+        self.signal.clone()
+    }
+
+    async fn close(&self) {
+        self.log().is_closed = true;
+    }
+}
+
+#[async_trait]
+impl CheckpointStore for MemoryStore {
+    async fn claim(&self, consumer: &str) -> Result<Claim, CheckpointError> {
+        let mut log = self.log();
+        let claim = log.checkpoints.entry(consumer.to_owned()).or_insert_with(|| Claim {
+            consumer: consumer.to_owned(),
+            epoch: 0,
+            position: GlobalPosition::START,
+            state: None,
+        });
+        claim.epoch += 1;
+        Ok(claim.clone())
+    }
+
+    async fn advance(
+        &self,
+        claim: &Claim,
+        position: GlobalPosition,
+        state: Option<&Payload>,
+    ) -> Result<(), CheckpointError> {
+        let mut log = self.log();
+        let stored = log
+            .checkpoints
+            .get_mut(&claim.consumer)
+            .filter(|stored| stored.epoch == claim.epoch);
+        let Some(stored) = stored else {
+            return Err(CheckpointError::Fenced {
+                consumer: claim.consumer.clone(),
+                epoch: claim.epoch,
+            });
+        };
+        stored.position = stored.position.max(position);
+        if let Some(state) = state {
+            stored.state = Some(state.clone());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,85 @@
+//! Reading the log to its end and then along with it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{AppendSignal, EventStore, Page, ReadError};
+use crate::{GlobalPosition, Selection};
+
+/// How soon a reader at the end of the log looks again if nothing wakes it.
+const SHORTEST_POLL: Duration = Duration::from_millis(5);
+/// How long the wait grows to on a quiet log: what a missed wake-up costs at most.
+const LONGEST_POLL: Duration = Duration::from_millis(100);
+
+/// Reads the log page by page, first what is there, then what comes.
+///
+/// It sees every event of its selection once and in order. It is woken by this process's own
+/// appends and polls for those of others, from every 5 ms on a busy log to every 100 ms on a quiet
+/// one.
+pub struct Subscription {
+    store: Arc<dyn EventStore>,
+    selection: Selection,
+    after: GlobalPosition,
+    page_size: usize,
+    signal: AppendSignal,
+    poll: Duration,
+}
+
+impl Subscription {
+    /// Reads what `selection` wants behind `after`.
+    #[must_use]
+    pub fn new(store: Arc<dyn EventStore>, selection: Selection, after: GlobalPosition) -> Self {
+        let signal = store.signal();
+        Self {
+            store,
+            selection,
+            after,
+            page_size: 500,
+            signal,
+            poll: SHORTEST_POLL,
+        }
+    }
+
+    /// Reads at most this many events at a time (500 unless told; at least 1).
+    #[must_use]
+    pub fn with_page_size(mut self, events: usize) -> Self {
+        self.page_size = events.max(1);
+        self
+    }
+
+    /// How far it has read.
+    #[must_use]
+    pub fn position(&self) -> GlobalPosition {
+        self.after
+    }
+
+    /// Returns the next page, waiting until the log has moved on: the page holds events, or at
+    /// least `read_to` is further than before.
+    ///
+    /// # Errors
+    /// [`ReadError`]; call again to go on from the same place.
+    ///
+    /// # Cancel safety
+    /// A dropped call loses nothing: the next one reads from the same place.
+    pub async fn next_page(&mut self) -> Result<Page, ReadError> {
+        loop {
+            let page = self
+                .store
+                .read_all(&self.selection, self.after, self.page_size)
+                .await?;
+            if page.read_to > self.after {
+                self.after = page.read_to;
+                self.poll = SHORTEST_POLL;
+                return Ok(page);
+            }
+            self.rest().await;
+        }
+    }
+
+    async fn rest(&mut self) {
+        tokio::select! {
+            () = self.signal.wait() => self.poll = SHORTEST_POLL,
+            () = tokio::time::sleep(self.poll) => self.poll = (self.poll * 2).min(LONGEST_POLL),
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! What all of Highwater's tests stand on: real services for tests, shared suites and oracles.
+//!
+//! Suites live in the modules below; the integration tests in `tests/` enrol adapters in them.
+
+pub mod services;
