@@ -1,3 +1,4 @@
+//! The facade: re-exports only, one feature per part.
 #![doc = include_str!("../README.md")]
 
 pub use highwater_core::*;

@@ -6,6 +6,7 @@
 mod in_process_consumer;
 mod message;
 mod message_handler;
+mod place;
 mod publisher;
 mod relay;
 mod routing;

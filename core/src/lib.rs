@@ -14,6 +14,8 @@ mod aggregate;
 mod command;
 mod decision;
 mod event;
+mod event_family;
+mod idempotency_key;
 mod identifier;
 
 // The log's vocabulary.
@@ -59,6 +61,8 @@ mod append_pipeline;
 #[cfg(feature = "runtime")]
 pub mod bus;
 #[cfg(feature = "runtime")]
+mod clock;
+#[cfg(feature = "runtime")]
 mod command_error;
 #[cfg(feature = "runtime")]
 mod command_handler;
@@ -69,6 +73,8 @@ mod store;
 
 #[cfg(feature = "runtime")]
 pub use append_pipeline::{AppendPipeline, BatchError, BatchWriter, PipelineLimits};
+#[cfg(feature = "runtime")]
+pub use clock::{Clock, ManualClock, SystemClock};
 #[cfg(feature = "runtime")]
 pub use command_error::CommandError;
 #[cfg(feature = "runtime")]
@@ -90,6 +96,8 @@ pub mod testing;
 /// What generated code refers to. Not part of the public interface.
 #[doc(hidden)]
 pub mod __private {
+    pub use crate::event_family::{count_types, has_type, is_unambiguous, join_types, unknown};
+    pub use crate::idempotency_key::IdempotencyKey;
     pub use serde;
     pub use serde_json;
     pub use std::{default, fmt, option, result, string, vec};

@@ -1,12 +1,205 @@
-//! Derive macros of Highwater.
-use proc_macro::TokenStream;
+//! Derive macros of Highwater: what makes a domain crate small.
+//!
+//! This crate owns how a type becomes an event family, a command or an aggregate, and what the
+//! compiler says when it can't. What the traits promise is written where they are, in the core;
+//! users take both from the facade.
 
-/// Derives `Event`.
+mod aggregate;
+mod attribute;
+mod command;
+mod event;
+mod suggestion;
+
+use proc_macro::TokenStream;
+use syn::{DeriveInput, parse_macro_input};
+
+/// Makes an enum a family of events: each variant is one event type.
+///
+/// A variant's fields are the event's data, written as one JSON object; a unit variant is `{}`. A
+/// variant around one struct has that struct's JSON as its data.
+///
+/// ```
+/// use highwater::{Event, Payload};
+///
+/// #[derive(Event, Clone, Debug, PartialEq)]
+/// enum OrderEvent {
+///     #[event(name = "order.placed")]
+///     Placed {
+///         #[event(tag)]
+///         customer: String,
+///         amount_cents: u64,
+///     },
+///     #[event(name = "order.cancelled")]
+///     Cancelled,
+/// }
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let placed = OrderEvent::Placed { customer: "ada".to_owned(), amount_cents: 1_200 };
+/// let data = placed.encode()?;
+/// assert_eq!(data.as_json(), r#"{"customer":"ada","amount_cents":1200}"#);
+/// assert_eq!(OrderEvent::decode("order.placed", 1, &data)?, placed);
+/// assert_eq!(placed.tags()?[0].as_str(), "customer:ada");
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # On a variant
+/// - `name = "order.placed"` (required): the name that is stored with the event. It stays for
+///   ever, so it isn't taken from the variant, which may be renamed.
+/// - `version = 2`: the schema version that is written today; 1 if left out. Reading any other
+///   version is an error unless an `upcast` covers it.
+/// - `upcast(from = 1, with = placed_from_v1)`: reads an older version. The function takes
+///   anything that can be deserialised and returns the enum.
+/// - `family`: the variant wraps another event family and stands for all of its event types.
+///
+/// # On a field
+/// - `tag` or `tag = "name"`: tags the event with the field's `Display` text, under the field's
+///   name or the given one.
+/// - `#[serde(…)]` works as it does in a struct: `rename`, `default`, `with` and so on. On a
+///   variant, `rename_all`, `deny_unknown_fields` and `default` are obeyed, on the enum
+///   `rename_all_fields` and `deny_unknown_fields`. The enum itself needs no serde derive.
+///
+/// # An old shape
+/// ```
+/// use highwater::{Event, Payload};
+/// use serde::Deserialize;
+///
+/// #[derive(Event, Debug, PartialEq)]
+/// enum PriceEvent {
+///     #[event(name = "price.set", version = 2, upcast(from = 1, with = set_from_v1))]
+///     Set { cents: u64, currency: String },
+/// }
+///
+/// #[derive(Deserialize)]
+/// struct SetV1 {
+///     euros: u64,
+/// }
+///
+/// fn set_from_v1(old: SetV1) -> PriceEvent {
+///     PriceEvent::Set { cents: old.euros * 100, currency: "EUR".to_owned() }
+/// }
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let stored = Payload::from_json(r#"{"euros": 12}"#.to_owned())?;
+/// assert_eq!(
+///     PriceEvent::decode("price.set", 1, &stored)?,
+///     PriceEvent::Set { cents: 1_200, currency: "EUR".to_owned() },
+/// );
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Several families in one
+/// A read model that follows orders and payments names both, and neither domain crate knows it. An
+/// event type that occurs in two of the families is a compile error.
+///
+/// ```
+/// use highwater::Event;
+/// # #[derive(Event)] enum OrderEvent { #[event(name = "order.placed")] Placed }
+/// # #[derive(Event)] enum PaymentEvent { #[event(name = "payment.charged")] Charged }
+///
+/// #[derive(Event)]
+/// enum Seen {
+///     #[event(family)]
+///     Order(OrderEvent),
+///     #[event(family)]
+///     Payment(PaymentEvent),
+/// }
+///
+/// assert_eq!(Seen::TYPES.len(), 2);
+/// assert_eq!(Seen::Payment(PaymentEvent::Charged).event_type(), "payment.charged");
+/// ```
+///
+/// # On the enum
+/// - `crate = "path"`: where Highwater is found if not at `::highwater`.
 #[proc_macro_derive(Event, attributes(event, serde))]
-pub fn event(_: TokenStream) -> TokenStream { TokenStream::new() }
-/// Derives `Command`.
+pub fn event(input: TokenStream) -> TokenStream {
+    expand(parse_macro_input!(input as DeriveInput), event::expand)
+}
+
+/// Makes a struct a command: an intent addressed to one aggregate.
+///
+/// ```
+/// use highwater::{Command, CommandId};
+/// # use highwater::{Aggregate, Event};
+/// # #[derive(Event)] enum OrderEvent { #[event(name = "order.cancelled")] Cancelled }
+/// # #[derive(Debug, thiserror::Error)] #[error("no")] struct OrderRejection;
+/// # #[derive(Aggregate, Default, Clone)]
+/// # #[aggregate(category = "order", id = String, event = OrderEvent, rejection = OrderRejection)]
+/// # struct Order;
+///
+/// #[derive(Command, Clone)]
+/// #[command(aggregate = Order)]
+/// struct CancelOrder {
+///     #[command(id)]
+///     order: String,
+///     #[command(idempotency_key)]
+///     request: Option<CommandId>,
+/// }
+///
+/// let command = CancelOrder { order: "o-1".to_owned(), request: None };
+/// assert_eq!(command.target(), "o-1");
+/// assert_eq!(command.command_id(), None);
+/// ```
+///
+/// # On the struct
+/// - `aggregate = Order` (required): the kind of aggregate that decides it.
+/// - `crate = "path"`: where Highwater is found if not at `::highwater`.
+///
+/// # On a field
+/// - `id` (exactly one): which aggregate decides it, as the aggregate's `Id`.
+/// - `idempotency_key` (at most one): a `CommandId` or an `Option<CommandId>` under which a
+///   repetition of the command is recognised.
 #[proc_macro_derive(Command, attributes(command))]
-pub fn command(_: TokenStream) -> TokenStream { TokenStream::new() }
-/// Derives `Aggregate`.
+pub fn command(input: TokenStream) -> TokenStream {
+    expand(parse_macro_input!(input as DeriveInput), command::expand)
+}
+
+/// Makes a type an aggregate: a consistency boundary that decides commands.
+///
+/// The type is the aggregate's state. It must be `Default` (the state before the first event) and
+/// `Clone`; how events change it and which commands it decides is said by `Evolve` and `Decide`.
+///
+/// ```
+/// use highwater::{Aggregate, Event};
+///
+/// #[derive(Event)]
+/// enum OrderEvent {
+///     #[event(name = "order.placed")]
+///     Placed,
+/// }
+///
+/// #[derive(Debug, thiserror::Error)]
+/// #[error("the order was placed before")]
+/// struct AlreadyPlaced;
+///
+/// #[derive(Aggregate, Default, Clone)]
+/// #[aggregate(category = "order", id = String, event = OrderEvent, rejection = AlreadyPlaced)]
+/// struct Order {
+///     is_placed: bool,
+/// }
+///
+/// assert_eq!(Order::CATEGORY, "order");
+/// ```
+///
+/// # On the type (all required but the last)
+/// - `category = "order"`: the first part of its streams' names. It is stored with every event, so
+///   it is never changed; it is checked at compile time.
+/// - `id = OrderId`: what identifies one of them; its `Display` text is the stream's key.
+/// - `event = OrderEvent`: the family of events that it evolves by.
+/// - `rejection = OrderRejection`: its way of saying no, a `std::error::Error`.
+/// - `crate = "path"`: where Highwater is found if not at `::highwater`.
 #[proc_macro_derive(Aggregate, attributes(aggregate))]
-pub fn aggregate(_: TokenStream) -> TokenStream { TokenStream::new() }
+pub fn aggregate(input: TokenStream) -> TokenStream {
+    expand(parse_macro_input!(input as DeriveInput), aggregate::expand)
+}
+
+/// Hands back what `derive` writes, or what the compiler shall say instead.
+fn expand(
+    input: DeriveInput,
+    derive: fn(DeriveInput) -> syn::Result<proc_macro2::TokenStream>,
+) -> TokenStream {
+    derive(input)
+        .unwrap_or_else(|error| error.into_compile_error())
+        .into()
+}

@@ -2,4 +2,6 @@
 //!
 //! Suites live in the modules below; the integration tests in `tests/` enrol adapters in them.
 
+pub mod conformance;
+pub mod naive_store;
 pub mod services;

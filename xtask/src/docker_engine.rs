@@ -28,6 +28,7 @@ impl Engine {
     ///
     /// It stays in our process group, so that Ctrl-C reaches it as well, unless `outlives_us`.
     pub(crate) fn start(log: &Path, outlives_us: bool) -> Outcome<Self> {
+        wait_for_an_earlier_one_to_end();
         let mut command = Command::new("dockerd");
         if outlives_us {
             command.process_group(0);
@@ -74,6 +75,15 @@ impl Drop for Engine {
             terminate(daemon.id());
             drop(daemon.wait());
         }
+    }
+}
+
+/// After Ctrl-C the engine of the run before may take half a minute to end, answers nobody meanwhile and lets no other
+/// start. One that stays is not waited for longer: the start then fails with its own message.
+fn wait_for_an_earlier_one_to_end() {
+    let deadline = Instant::now() + START_PATIENCE;
+    while succeeds(Command::new("pgrep").args(["-x", "dockerd"])) && Instant::now() < deadline {
+        std::thread::sleep(POLL_INTERVAL);
     }
 }
 

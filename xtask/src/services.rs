@@ -113,11 +113,8 @@ pub(crate) fn up() -> Outcome {
 /// Stops what `up` started.
 pub(crate) fn down() -> Outcome {
     let state = State::of(&Workspace::load()?)?;
+    // It removes its containers before it ends, so the engine goes second.
     state.end(HOLDER_PROCESS, "test-services")?;
-    if docker_engine::answers() {
-        // The holder's helper removes its containers too, a moment later; the engine must not go before.
-        remove_containers();
-    }
     state.end(ENGINE_PROCESS, "dockerd")?;
     state.remove(ENVIRONMENT);
     println!("The services are down.");
@@ -159,7 +156,10 @@ fn engine_and_images(outlives_us: bool) -> Outcome<Machine> {
         None
     } else if bare_debian::is_this_machine() {
         bare_debian::install_engine()?;
-        Some(Engine::start(&folder.join("dockerd.log"), outlives_us)?)
+        let engine = Engine::start(&folder.join("dockerd.log"), outlives_us)?;
+        // Nobody used it a moment ago: what it still holds is left over from a run that was cut off with its engine.
+        remove_leftover_containers();
+        Some(engine)
     } else {
         return Err(Failure::new(
             "the tests need real PostgreSQL, Redis and Kafka, and no container engine answers; start Docker and run \
@@ -171,7 +171,7 @@ fn engine_and_images(outlives_us: bool) -> Outcome<Machine> {
     Ok(Machine { engine, images })
 }
 
-fn remove_containers() {
+fn remove_leftover_containers() {
     let script = "docker ps --all --quiet --filter label=highwater.test \
                   | xargs --no-run-if-empty docker rm --force --volumes";
     succeeds(Command::new("sh").args(["-c", script]));

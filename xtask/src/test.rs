@@ -16,7 +16,7 @@ pub(crate) fn everything() -> Outcome {
     step("build the tests", build_tests)?;
     let held = step("start services", || services::hold(&workspace, &machine))?;
     let tested = step("tests", || {
-        run(cargo(&["test", "--workspace", "--no-fail-fast"]).envs(held.environment()))
+        run(cargo(&["test", "--workspace", "--all-features", "--no-fail-fast"]).envs(held.environment()))
     });
     step("stop services", || {
         held.release();
@@ -34,7 +34,7 @@ pub(crate) fn quick() -> Outcome {
     style()?;
     step("lints (clippy, warnings denied)", lints)?;
     step("unit tests", || {
-        run(&mut cargo(&["test", "--workspace", "--lib", "--bins"]))
+        run(&mut cargo(&["test", "--workspace", "--all-features", "--lib", "--bins"]))
     })?;
     println!("\nThe quick checks passed; cargo xtask test runs all of them.");
     Ok(())
@@ -51,6 +51,7 @@ fn lints() -> Outcome {
     run_quietly(&mut cargo(&[
         "clippy",
         "--workspace",
+        "--all-features",
         "--all-targets",
         "--",
         "-D",
@@ -59,10 +60,10 @@ fn lints() -> Outcome {
 }
 
 fn documentation() -> Outcome {
-    let mut command = cargo(&["doc", "--workspace", "--no-deps"]);
+    let mut command = cargo(&["doc", "--workspace", "--all-features", "--no-deps"]);
     run_quietly(command.env("RUSTDOCFLAGS", "-D warnings"))
 }
 
 fn build_tests() -> Outcome {
-    run_quietly(&mut cargo(&["test", "--workspace", "--no-run"]))
+    run_quietly(&mut cargo(&["test", "--workspace", "--all-features", "--no-run"]))
 }

@@ -124,7 +124,7 @@ impl Highwater {
     ///
     /// # Cancel safety
     /// Dropped in flight, everything still stops, but nobody waits for it.
-    pub async fn shutdown(self) {
+    pub async fn shutdown(&self) {
         self.context.shutdown.cancel();
         self.tasks.wait().await;
         self.context.store.close().await;

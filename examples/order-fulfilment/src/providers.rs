@@ -41,13 +41,21 @@ impl SimulatedProvider {
 
     /// Asks for something under a key that names this request for ever.
     pub async fn request(&self, key: CommandId) -> Answer {
-        let delay = self.behaviour.max_delay.mul_f64(fraction_of(key, 0));
-        tokio::time::sleep(delay).await;
+        self.think(key).await;
         if fraction_of(key, 1) < self.behaviour.failure_rate {
             Answer::Refused
         } else {
             Answer::Done
         }
+    }
+
+    /// Takes back what was asked for, or makes sure that it won't happen. Never refused.
+    pub async fn undo(&self, key: CommandId) {
+        self.think(key).await;
+    }
+
+    async fn think(&self, key: CommandId) {
+        tokio::time::sleep(self.behaviour.max_delay.mul_f64(fraction_of(key, 0))).await;
     }
 }
 

@@ -8,10 +8,13 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::providers::Behaviour;
 
+/// Where the SQLite files go unless told otherwise.
+const DEFAULT_FOLDER: &str = "order-fulfilment-data";
+
 /// Order fulfilment on Highwater: place, pay, ship, or undo.
 ///
 /// Without flags everything lives in SQLite files in one folder, and nothing else is needed.
-#[derive(Debug, Parser)]
+#[derive(Clone, Debug, Parser)]
 #[command(name = "order-fulfilment", version)]
 pub struct Settings {
     #[command(subcommand)]
@@ -46,7 +49,7 @@ pub enum Task {
 #[derive(Clone, Debug, Args)]
 pub struct StackSettings {
     /// A folder for SQLite files, or a postgres:// address.
-    #[arg(long, env = "ORDER_STORE", default_value = "order-fulfilment-data", global = true)]
+    #[arg(long, env = "ORDER_STORE", default_value = DEFAULT_FOLDER, global = true)]
     pub store: String,
     /// Kafka brokers, host:port[,host:port]. Without, messages stay in the process.
     #[arg(long, env = "ORDER_KAFKA", global = true)]
@@ -103,6 +106,12 @@ pub enum StoreAddress {
 }
 
 impl StackSettings {
+    /// True if nobody said where the data is to live.
+    #[must_use]
+    pub fn is_default_store(&self) -> bool {
+        self.store == DEFAULT_FOLDER
+    }
+
     /// What `--store` names.
     #[must_use]
     pub fn store_address(&self) -> StoreAddress {

@@ -11,8 +11,8 @@ use highwater_tests::services::{
     KAFKA_BROKERS, KafkaService, POSTGRES_URL, PostgresService, REDIS_URL, RedisService,
     ServiceError,
 };
-use tokio::io::AsyncReadExt;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -53,15 +53,19 @@ async fn until_told(stays_until_signal: bool) {
             Err(_) => std::future::pending().await,
         }
     };
-    let input_closed = async {
-        if stays_until_signal {
-            return std::future::pending().await;
-        }
-        let mut ignored = Vec::new();
-        drop(tokio::io::stdin().read_to_end(&mut ignored).await);
+    let (open, closed) = oneshot::channel::<()>();
+    let _open_for_good = if stays_until_signal {
+        Some(open)
+    } else {
+        // A plain thread: the runtime would wait for a blocking read when it shuts down.
+        std::thread::spawn(move || {
+            drop(std::io::copy(&mut std::io::stdin(), &mut std::io::sink()));
+            drop(open);
+        });
+        None
     };
     tokio::select! {
         () = terminated => {}
-        () = input_closed => {}
+        _ = closed => {}
     }
 }

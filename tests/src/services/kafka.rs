@@ -58,6 +58,9 @@ fn environment(host_port: u16) -> Vec<(&'static str, String)> {
         // The defaults (50 partitions each) cost a small machine seconds at the first group join.
         ("KAFKA_OFFSETS_TOPIC_NUM_PARTITIONS", "4"),
         ("KAFKA_TRANSACTION_STATE_LOG_NUM_PARTITIONS", "4"),
+        // After a kill the node waits for its own earlier session to end: 9 s by default.
+        ("KAFKA_BROKER_SESSION_TIMEOUT_MS", "3000"),
+        ("KAFKA_BROKER_HEARTBEAT_INTERVAL_MS", "500"),
         // A first member needs not wait for others to join its group.
         ("KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS", "0"),
     ];
@@ -188,7 +191,11 @@ async fn answers(brokers: &str) -> Result<(), ServiceError> {
 
 /// Metadata that names at least one broker: while it recovers, a node accepts connections and knows of none.
 fn has_broker(brokers: &str) -> Result<(), KafkaError> {
-    let consumer: BaseConsumer = client(brokers).create()?;
+    // A refused connection is tried again soon, or every start would seem to last a whole attempt.
+    let consumer: BaseConsumer = client(brokers)
+        .set("reconnect.backoff.ms", "50")
+        .set("reconnect.backoff.max.ms", "200")
+        .create()?;
     let metadata = consumer.fetch_metadata(None, ATTEMPT)?;
     if metadata.brokers().is_empty() {
         return Err(KafkaError::MetadataFetch(

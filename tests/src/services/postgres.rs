@@ -9,6 +9,7 @@ use tokio_postgres::NoTls;
 use super::container::{Container, Recipe};
 use super::own::{OwnContainer, OwnService};
 use super::readiness::until_ready;
+use super::service_error::with_causes;
 use super::{POSTGRES_IMAGE, POSTGRES_URL, ServiceError, given_by_environment, unique_name};
 
 const SERVICE: &str = "PostgreSQL";
@@ -184,8 +185,9 @@ fn admin_url_at(container: &Container) -> String {
 }
 
 async fn answers(admin_url: &str) -> Result<(), ServiceError> {
-    until_ready(SERVICE, &without_credentials(admin_url), || {
-        execute(admin_url, "SELECT 1")
+    until_ready(SERVICE, &without_credentials(admin_url), || async {
+        let answer = execute(admin_url, "SELECT 1").await;
+        answer.map_err(|error| with_causes(&error))
     })
     .await
 }
@@ -200,7 +202,7 @@ async fn fresh_database(admin_url: &str) -> Result<Database, ServiceError> {
     .await
     .map_err(|error| ServiceError::Setup {
         action: format!("create database {name}"),
-        reason: error.to_string(),
+        reason: with_causes(&error),
     })?;
     Ok(Database {
         url: with_database(admin_url, &name),

@@ -59,3 +59,9 @@ pub enum ServiceError {
         reason: String,
     },
 }
+
+/// An error with what caused it, on one line: drivers say "error connecting to server" and keep the reason below.
+pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
+    std::iter::successors(error.source(), |cause| cause.source())
+        .fold(error.to_string(), |said, cause| format!("{said}: {cause}"))
+}

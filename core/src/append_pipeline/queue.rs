@@ -1,0 +1,130 @@
+//! Who is next: appends in order of arrival, at most one per stream at a time. Pure data, no I/O.
+
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use tokio::sync::oneshot;
+
+use super::limits::{PipelineLimits, Taken, weight_bytes};
+use crate::{Append, AppendError, Appended, StreamId};
+
+/// An append on its way, and who waits for it.
+pub(super) struct Waiting {
+    pub(super) append: Append,
+    pub(super) reply: oneshot::Sender<Result<Appended, AppendError>>,
+    pub(super) room: Taken,
+}
+
+/// The order of arrival.
+type Turn = u64;
+
+/// Appends that wait for a batch.
+///
+/// An append waits for every earlier one that shares a stream with it, and for nothing else. Turns
+/// only ever wait for lower turns, so the wait can't go round in a circle.
+#[derive(Default)]
+pub(super) struct Queue {
+    next_turn: Turn,
+    /// For every stream that has a holder (ready or in flight): who waits behind it.
+    streams: HashMap<StreamId, VecDeque<Turn>>,
+    /// Appends that wait for a stream, with the number of streams they wait for.
+    blocked: HashMap<Turn, (Waiting, usize)>,
+    /// Appends that hold all of their streams.
+    ready: BTreeMap<Turn, Waiting>,
+    pub(super) is_closed: bool,
+}
+
+impl Queue {
+    pub(super) fn push(&mut self, waiting: Waiting) {
+        let turn = self.next_turn;
+        self.next_turn += 1;
+        let mut waits_for = 0;
+        for part in waiting.append.streams() {
+            match self.streams.entry(part.stream.clone()) {
+                Entry::Vacant(free) => {
+                    free.insert(VecDeque::new());
+                }
+                Entry::Occupied(mut held) => {
+                    held.get_mut().push_back(turn);
+                    waits_for += 1;
+                }
+            }
+        }
+        if waits_for == 0 {
+            self.ready.insert(turn, waiting);
+        } else {
+            self.blocked.insert(turn, (waiting, waits_for));
+        }
+    }
+
+    pub(super) fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// Takes the next batch; empty if nothing is ready. The appends keep their streams until they
+    /// are [released](Self::release).
+    pub(super) fn take_batch(&mut self, limits: &PipelineLimits) -> Vec<Waiting> {
+        let mut batch = Vec::new();
+        let (mut events, mut bytes) = (0, 0);
+        let mut from = 0;
+        while let Some((&turn, next)) = self.ready.range(from..).next() {
+            from = turn + 1;
+            let (more_events, more_bytes) = (next.append.event_count(), weight_bytes(&next.append));
+            let is_conditional = next.append.condition().is_some();
+            let is_first = batch.is_empty();
+            if next.reply.is_closed() {
+                // Its caller is gone and nothing was written: whoever waits behind it moves up.
+                self.leave_out(turn);
+                continue;
+            }
+            if is_conditional && !is_first {
+                continue;
+            }
+            let fits = events + more_events <= limits.batch_events
+                && bytes + more_bytes <= limits.batch_bytes;
+            if !is_first && !fits {
+                break;
+            }
+            events += more_events;
+            bytes += more_bytes;
+            batch.extend(self.ready.remove(&turn));
+            if is_conditional {
+                break;
+            }
+        }
+        batch
+    }
+
+    /// Gives the streams of a settled append to those who wait behind it.
+    pub(super) fn release(&mut self, append: &Append) {
+        for part in append.streams() {
+            let Entry::Occupied(mut held) = self.streams.entry(part.stream.clone()) else {
+                continue;
+            };
+            match held.get_mut().pop_front() {
+                Some(heir) => self.unblock(heir),
+                None => {
+                    held.remove();
+                }
+            }
+        }
+    }
+
+    fn unblock(&mut self, turn: Turn) {
+        let Entry::Occupied(mut blocked) = self.blocked.entry(turn) else {
+            return;
+        };
+        let (_, waits_for) = blocked.get_mut();
+        *waits_for -= 1;
+        if *waits_for == 0 {
+            let (waiting, _) = blocked.remove();
+            self.ready.insert(turn, waiting);
+        }
+    }
+
+    fn leave_out(&mut self, turn: Turn) {
+        if let Some(waiting) = self.ready.remove(&turn) {
+            self.release(&waiting.append);
+        }
+    }
+}

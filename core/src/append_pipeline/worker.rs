@@ -1,0 +1,136 @@
+//! The tasks behind a pipeline: workers that take batches, and the supervisor that keeps them alive.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+
+use super::batch::Batch;
+use super::limits::{PipelineLimits, Room};
+use super::queue::{Queue, Waiting};
+use super::{BatchWriter, batch};
+use crate::{AppendError, AppendSignal};
+
+/// What callers, workers and the supervisor share.
+pub(super) struct Shared {
+    writer: Box<dyn BatchWriter>,
+    limits: PipelineLimits,
+    signal: AppendSignal,
+    pub(super) room: Room,
+    queue: Mutex<Queue>,
+    /// Wakes one worker per append, all of them when the pipeline closes.
+    wake: Notify,
+}
+
+impl Shared {
+    pub(super) fn new(
+        writer: impl BatchWriter,
+        limits: PipelineLimits,
+        signal: AppendSignal,
+    ) -> Self {
+        Self {
+            writer: Box::new(writer),
+            room: Room::new(&limits),
+            limits,
+            signal,
+            queue: Mutex::default(),
+            wake: Notify::new(),
+        }
+    }
+
+    /// The queue's methods change it in steps that can't fail halfway, so a poisoned lock still
+    /// holds a whole queue.
+    pub(super) fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Queues an append, unless the pipeline closed while it waited for room.
+    pub(super) fn push(&self, waiting: Waiting) -> Result<(), AppendError> {
+        {
+            let mut queue = self.queue();
+            if queue.is_closed {
+                return Err(AppendError::Closed);
+            }
+            queue.push(waiting);
+        }
+        self.wake.notify_one();
+        Ok(())
+    }
+
+    pub(super) fn close(&self) {
+        self.room.close();
+        self.queue().is_closed = true;
+        self.wake.notify_waiters();
+    }
+
+    /// Gives back the streams of `batch` (invariant 5: called by its drop).
+    pub(super) fn release(&self, batch: &[crate::Append]) {
+        let has_ready = {
+            let mut queue = self.queue();
+            for append in batch {
+                queue.release(append);
+            }
+            queue.has_ready()
+        };
+        if has_ready {
+            self.wake.notify_one();
+        }
+    }
+
+    /// Waits for the next batch; `None` once the pipeline is closed and nothing is ready.
+    ///
+    /// Appends that are still blocked then wait for a batch in flight, and the worker that writes
+    /// it comes here again before it ends.
+    async fn next_batch(self: &Arc<Self>) -> Option<Batch> {
+        loop {
+            let woken = self.wake.notified();
+            tokio::pin!(woken);
+            // From here on no notification is missed, whatever happens before the await.
+            woken.as_mut().enable();
+            let (taken, has_more, is_closed) = {
+                let mut queue = self.queue();
+                let taken = queue.take_batch(&self.limits);
+                (taken, queue.has_ready(), queue.is_closed)
+            };
+            if !taken.is_empty() {
+                if has_more {
+                    self.wake.notify_one();
+                }
+                return Some(Batch::new(self.clone(), taken));
+            }
+            if is_closed {
+                return None;
+            }
+            woken.await;
+        }
+    }
+}
+
+/// Keeps the workers running until the pipeline is closed and drained.
+///
+/// A writer's panic is caught around the write itself; what ends a worker here is a fault of this
+/// crate. Its callers have learnt `OutcomeUnknown` by then, and a new worker takes its place.
+pub(super) async fn supervise(shared: Arc<Shared>) {
+    let mut workers = JoinSet::new();
+    for _ in 0..shared.limits.batches_in_flight {
+        workers.spawn(work(shared.clone()));
+    }
+    while let Some(ended) = workers.join_next().await {
+        if let Err(error) = ended {
+            tracing::error!(%error, "a worker of the append pipeline was lost, starting another");
+            workers.spawn(work(shared.clone()));
+        }
+    }
+}
+
+async fn work(shared: Arc<Shared>) {
+    while let Some(batch) = shared.next_batch().await {
+        let first_pause = shared.limits.first_pause;
+        let outcomes = batch::settle(&*shared.writer, batch.appends(), first_pause).await;
+        let has_appended = outcomes.iter().any(Result::is_ok);
+        batch.answer(outcomes);
+        if has_appended {
+            shared.signal.notify();
+        }
+    }
+}

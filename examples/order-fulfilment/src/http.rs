@@ -1,0 +1,38 @@
+//! The service's HTTP interface.
+
+mod body;
+mod health;
+mod orders;
+mod problem;
+mod reports;
+mod stock;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{get, post};
+
+use crate::service::Service;
+use problem::Problem;
+
+/// The largest body that is read.
+const MAX_BODY_BYTES: usize = 64 * 1024;
+
+/// Every route of the service.
+pub fn router(service: Arc<Service>) -> Router {
+    Router::new()
+        .route("/orders", post(orders::place))
+        .route("/orders/counts", get(reports::orders_by_status))
+        .route("/orders/{order}", get(orders::show))
+        .route("/orders/{order}/cancel", post(orders::cancel))
+        .route("/orders/{order}/history", get(orders::history))
+        .route("/orders/{order}/notifications", get(reports::notifications))
+        .route("/products/top", get(reports::top_products))
+        .route("/stock/{product}", post(stock::receive))
+        .route("/health/live", get(health::live))
+        .route("/health/ready", get(health::ready))
+        .fallback(|| async { Problem::not_found("no such address; see the README for those there are") })
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .with_state(service)
+}

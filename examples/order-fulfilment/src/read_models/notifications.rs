@@ -1,0 +1,103 @@
+//! What customers are told: a consumer of the bus, with an inbox so that nobody is told twice.
+
+use async_trait::async_trait;
+use highwater::bus::{HandleError, Message, Topic};
+use highwater::projections::InboxHandler;
+use order_domain::orders::OrderEvent;
+use serde::Serialize;
+use sqlx::SqliteConnection;
+
+use super::{ReadDatabase, on_either};
+
+const TABLE: &str = "
+    CREATE TABLE IF NOT EXISTS notifications (
+        order_id TEXT NOT NULL,
+        version  BIGINT NOT NULL,
+        text     TEXT NOT NULL)";
+const INSERT: &str = "INSERT INTO notifications (order_id, version, text) VALUES ($1, $2, $3)";
+const OF_ORDER: &str = "SELECT text FROM notifications WHERE order_id = $1 ORDER BY version";
+const COUNT: &str = "SELECT order_id, COUNT(*) FROM notifications GROUP BY order_id";
+
+/// One thing that a customer was told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Notification {
+    /// The words.
+    pub text: String,
+}
+
+impl ReadDatabase {
+    /// Creates the table that notifications stand in; harmless where it exists.
+    pub async fn prepare_notifications(&self) -> Result<(), sqlx::Error> {
+        on_either!(self, |pool| sqlx::query(TABLE).execute(pool).await.map(drop))
+    }
+
+    /// What the customer of one order was told, in order.
+    pub async fn notifications(&self, order: &str) -> Result<Vec<Notification>, sqlx::Error> {
+        let rows: Vec<(String,)> = on_either!(self, |pool| {
+            sqlx::query_as(OF_ORDER).bind(order).fetch_all(pool).await
+        })?;
+        Ok(rows.into_iter().map(|(text,)| Notification { text }).collect())
+    }
+
+    /// How many notifications each order led to.
+    pub async fn notifications_by_order(&self) -> Result<Vec<(String, i64)>, sqlx::Error> {
+        on_either!(self, |pool| sqlx::query_as(COUNT).fetch_all(pool).await)
+    }
+}
+
+/// Writes a notification for every change of an order.
+pub struct Notifier {
+    topic: Topic,
+}
+
+impl Notifier {
+    /// A notifier that listens to `topic`.
+    #[must_use]
+    pub fn new(topic: Topic) -> Self {
+        Self { topic }
+    }
+}
+
+fn words_for(event: &OrderEvent) -> String {
+    match event {
+        OrderEvent::Placed { .. } => "Thank you, we have your order.".to_owned(),
+        OrderEvent::Confirmed { .. } => "Your order is paid and being packed.".to_owned(),
+        OrderEvent::Shipped { .. } => "Your order is on its way.".to_owned(),
+        OrderEvent::Cancelled { reason, .. } => format!("Your order was cancelled: {reason}."),
+    }
+}
+
+macro_rules! handle_in {
+    ($connection:ty) => {
+        #[async_trait]
+        impl InboxHandler<$connection> for Notifier {
+            fn consumer(&self) -> &str {
+                "notifier"
+            }
+
+            fn topics(&self) -> Vec<Topic> {
+                vec![self.topic.clone()]
+            }
+
+            async fn handle(
+                &self,
+                message: &Message,
+                connection: &mut $connection,
+            ) -> Result<(), HandleError> {
+                let event: OrderEvent = message.event.decode().map_err(HandleError::poison)?;
+                sqlx::query(INSERT)
+                    .bind(message.event.stream.key())
+                    .bind(message.event.version.get() as i64)
+                    .bind(words_for(&event))
+                    .execute(&mut *connection)
+                    .await
+                    .map_err(HandleError::unavailable)?;
+                Ok(())
+            }
+        }
+    };
+}
+
+handle_in!(SqliteConnection);
+#[cfg(feature = "stack")]
+handle_in!(sqlx::PgConnection);

@@ -1,0 +1,175 @@
+//! What a variant holds: its fields, which of them are tags, and what serde shall do with them.
+
+use proc_macro2::TokenStream;
+use quote::{ToTokens, quote};
+use syn::ext::IdentExt;
+use syn::punctuated::Punctuated;
+use syn::spanned::Spanned;
+use syn::{Attribute, Fields, Ident, LitStr, Meta, Token, Type};
+
+use crate::attribute::Mistakes;
+use crate::suggestion::unknown_key;
+
+/// The data of an event type.
+pub(crate) enum Data {
+    /// The variant's own fields; none for a unit variant.
+    Fields {
+        /// What serde is told about all of them.
+        serde: TokenStream,
+        fields: Vec<Field>,
+    },
+    /// A struct that the variant wraps.
+    Struct { ty: Type, tag: Option<LitStr> },
+}
+
+/// A named field.
+pub(crate) struct Field {
+    pub(crate) ident: Ident,
+    pub(crate) ty: Type,
+    pub(crate) serde: Vec<Attribute>,
+    /// The tag's name, if the field is one.
+    pub(crate) tag: Option<LitStr>,
+}
+
+impl Data {
+    pub(crate) fn read(
+        variant: &Ident,
+        fields: Fields,
+        (family, own): (&[Attribute], &[Attribute]),
+        mistakes: &mut Mistakes,
+    ) -> Option<Self> {
+        match fields {
+            Fields::Unnamed(mut fields) if fields.unnamed.len() == 1 => {
+                let field = fields.unnamed.pop()?.into_value();
+                let tag = read_tag(&field, mistakes);
+                Some(Self::Struct { ty: field.ty, tag })
+            }
+            Fields::Unnamed(fields) => {
+                let message = format!(
+                    "an event's data is a JSON object, so its fields need names: write \
+                     `{variant} {{ name: Type, … }}`, or wrap one struct: `{variant}(Struct)`"
+                );
+                mistakes.add(syn::Error::new_spanned(fields, message));
+                None
+            }
+            named_or_none => Some(Self::Fields {
+                serde: serde_of_struct(family, own),
+                fields: named_or_none
+                    .into_iter()
+                    .filter_map(|field| Field::read(field, mistakes))
+                    .collect(),
+            }),
+        }
+    }
+
+    /// Whether any field is a tag.
+    pub(crate) fn is_tagged(&self) -> bool {
+        match self {
+            Self::Fields { fields, .. } => fields.iter().any(|field| field.tag.is_some()),
+            Self::Struct { tag, .. } => tag.is_some(),
+        }
+    }
+}
+
+impl Field {
+    fn read(field: syn::Field, mistakes: &mut Mistakes) -> Option<Self> {
+        let tag = read_tag(&field, mistakes);
+        let serde = field.attrs.into_iter().filter(is_serde).collect();
+        Some(Self {
+            ident: field.ident?,
+            ty: field.ty,
+            serde,
+            tag,
+        })
+    }
+}
+
+fn read_tag(field: &syn::Field, mistakes: &mut Mistakes) -> Option<LitStr> {
+    let mut tag = None;
+    mistakes.read(&field.attrs, "event", |meta| {
+        if !meta.path.is_ident("tag") {
+            return Err(unknown_key(&meta, "an event's field", &["tag"]));
+        }
+        tag = Some(if meta.input.peek(Token![=]) {
+            meta.value()?.parse()?
+        } else if let Some(ident) = &field.ident {
+            LitStr::new(&ident.unraw().to_string(), meta.path.span())
+        } else {
+            return Err(meta.error("the tag needs a name here: write `tag = \"name\"`"));
+        });
+        Ok(())
+    });
+    let tag = tag?;
+    let name = tag.value();
+    if name.is_empty() || name.contains(|c: char| c == ':' || c.is_control()) {
+        let message = "a tag's name has at least one letter, no `:` and no control character";
+        mistakes.add_at(tag.span(), message);
+    }
+    Some(tag)
+}
+
+fn is_serde(attribute: &Attribute) -> bool {
+    attribute.path().is_ident("serde")
+}
+
+/// What serde is told about the fields together. On an enum and its variants serde attributes may
+/// also be meant for a serde derive beside ours; only those about a variant's fields concern us.
+fn serde_of_struct(family: &[Attribute], variant: &[Attribute]) -> TokenStream {
+    let of_family = serde_keys(family).filter_map(|meta| match name_of(&meta).as_str() {
+        "rename_all_fields" => renamed_to_rename_all(&meta),
+        "deny_unknown_fields" => Some(meta.into_token_stream()),
+        _ => None,
+    });
+    let of_variant = serde_keys(variant).filter_map(|meta| match name_of(&meta).as_str() {
+        "rename_all" | "deny_unknown_fields" | "default" => Some(meta.into_token_stream()),
+        _ => None,
+    });
+    // The variant's word comes last and counts.
+    let mut keys: Vec<(String, TokenStream)> = Vec::new();
+    for key in of_family.chain(of_variant) {
+        let name = key
+            .clone()
+            .into_iter()
+            .next()
+            .map(|token| token.to_string());
+        let name = name.unwrap_or_default();
+        keys.retain(|(other, _)| *other != name);
+        keys.push((name, key));
+    }
+    let keys = keys.into_iter().map(|(_, key)| key);
+    quote!(#(#keys,)*)
+}
+
+fn serde_keys(attributes: &[Attribute]) -> impl Iterator<Item = Meta> {
+    attributes
+        .iter()
+        .filter(|attribute| is_serde(attribute))
+        // What serde can't parse, serde's own derive reports.
+        .filter_map(|attribute| {
+            attribute
+                .parse_args_with(Punctuated::<Meta, Token![,]>::parse_terminated)
+                .ok()
+        })
+        .flatten()
+}
+
+fn name_of(meta: &Meta) -> String {
+    meta.path()
+        .get_ident()
+        .map(ToString::to_string)
+        .unwrap_or_default()
+}
+
+fn renamed_to_rename_all(meta: &Meta) -> Option<TokenStream> {
+    match meta {
+        Meta::NameValue(pair) => {
+            let value = &pair.value;
+            Some(quote!(rename_all = #value))
+        }
+        Meta::List(list) => {
+            let tokens = &list.tokens;
+            Some(quote!(rename_all(#tokens)))
+        }
+        Meta::Path(_) => None,
+    }
+}

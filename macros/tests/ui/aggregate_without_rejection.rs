@@ -1,0 +1,22 @@
+use highwater::{Aggregate, Event};
+
+#[derive(Event)]
+enum OrderEvent {
+    #[event(name = "order.placed")]
+    Placed,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("no")]
+struct OrderRejection;
+
+#[derive(Aggregate, Default, Clone)]
+#[aggregate(category = "order", id = u64, event = OrderEvent)]
+struct Order;
+
+#[derive(Aggregate, Default, Clone)]
+struct Invoice;
+
+fn main() {
+    let _ = OrderRejection;
+}

@@ -1,0 +1,9 @@
+use highwater::Event;
+
+#[derive(Event)]
+enum Seen {
+    #[event(family)]
+    Order(String),
+}
+
+fn main() {}

@@ -1,0 +1,8 @@
+use highwater::Event;
+
+#[derive(Event)]
+struct OrderPlaced {
+    customer: String,
+}
+
+fn main() {}

@@ -1,0 +1,8 @@
+use highwater::Event;
+
+#[derive(Event)]
+enum OrderEvent {
+    PartlyShipped,
+}
+
+fn main() {}

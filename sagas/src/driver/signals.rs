@@ -1,0 +1,165 @@
+//! What a saga makes of the outside events that are meant for it.
+//!
+//! Every one of them ends on record, or in a count of ignored ones; then its receipt goes back.
+
+use super::*;
+
+impl<S: SagaState> Driver<S> {
+    pub(super) async fn take_deliveries(&mut self) -> Result<(), DriveError> {
+        while let Some(Delivery { signal, receipt }) = self.inbox.pop() {
+            match signal {
+                Signal::Start { state, event, pause } => self.start(state, &event, pause).await?,
+                Signal::Cancel { event } => self.cancel(&event).await?,
+                Signal::Answer { step, event } => self.answer(&step, &event).await?,
+                Signal::Reload => self.load().await?,
+            }
+            receipt.hand_back();
+        }
+        Ok(())
+    }
+
+    async fn start(
+        &mut self,
+        state: highwater_core::Payload,
+        event: &RecordedEvent,
+        pause: Option<String>,
+    ) -> Result<(), DriveError> {
+        let shared = self.shared.clone();
+        let deadline_of = shared.deadline_of();
+        while self.instance.is_none() {
+            let plan = shared.definition.plan();
+            let started = Started { plan, state: state.clone(), trigger: event.id };
+            let transition = Transition {
+                events: pause.clone().map(paused).into_iter().collect(),
+                cause: Some(event.id),
+                bars: None,
+                now: self.now(),
+                deadline_of: Some(&deadline_of),
+            };
+            #[cfg(test)]
+            let transition = shared.mutated(transition);
+            let metadata = Metadata::caused_by(event);
+            let recorded =
+                shared.recorder.start(&self.stream, metadata, started, transition).await?;
+            if let Recorded::Refused(reason) = &recorded {
+                tracing::error!(saga = %self.stream, event = %event.id, reason,
+                    "the store refuses the saga's first state: the saga was not started");
+                return Ok(());
+            }
+            // A start that was there before is no sign of a rival: this manager may have been here.
+            match recorded {
+                Recorded::Done(instance) => self.instance = Some(instance),
+                _ => self.load().await?,
+            }
+        }
+        let is_ours = self.instance.as_deref().is_some_and(|it| it.trigger == event.id);
+        if !is_ours {
+            self.count_ignored(event, "the saga was started by another event before");
+        }
+        Ok(())
+    }
+
+    async fn cancel(&mut self, event: &RecordedEvent) -> Result<(), DriveError> {
+        loop {
+            let Some(instance) = self.instance.as_deref() else {
+                self.count_ignored(event, "there is no such saga to cancel");
+                return Ok(());
+            };
+            if instance.has_consumed(event.id) {
+                return Ok(());
+            }
+            let transition = if instance.can_turn_back() {
+                SagaEvent::Cancelled(Cancelled { event: event.id })
+            } else {
+                ignored(event, "the saga can't be cancelled any more")
+            };
+            if self.record(vec![transition], Some(event.id)).await? {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn answer(&mut self, name: &str, event: &RecordedEvent) -> Result<(), DriveError> {
+        loop {
+            let Some(instance) = self.instance.as_deref() else {
+                self.count_ignored(event, "there is no such saga to answer");
+                return Ok(());
+            };
+            if instance.has_consumed(event.id) {
+                return Ok(());
+            }
+            let step = instance.step_named(name);
+            let is_resting = instance.paused.is_some();
+            let transition = match step {
+                Some(step) if instance.is_open(step) && !is_resting => {
+                    self.take_answer(step, event).await?;
+                    continue;
+                }
+                Some(step) if instance.is_open(step) || instance.is_ahead(step) => {
+                    SagaEvent::AnswerKept(AnswerKept { step, event: event.id })
+                }
+                _ => ignored(event, "its step waits for no answer"),
+            };
+            if self.record(vec![transition], Some(event.id)).await? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Ends an open step by the event that answers it.
+    async fn take_answer(&mut self, step: usize, event: &RecordedEvent) -> Result<(), DriveError> {
+        let read = self.step(step).and_then(|definition| {
+            let state: S = self.instance.as_deref()?.state.to_value().ok()?;
+            definition.answers.iter().find_map(|take| take(event, state.clone()))
+        });
+        let Some(outcome) = read else {
+            let name = self.instance.as_deref().map(|it| it.name(step).to_owned());
+            let name = name.unwrap_or_default();
+            return self.pause_keeping(step, event, format!("step {name:?} can't read its answer"))
+                .await;
+        };
+        match outcome {
+            StepOutcome::Retry { reason } | StepOutcome::Pause { reason } => {
+                self.pause_keeping(step, event, reason).await
+            }
+            outcome => self.take_outcome(step, outcome, Some(event.id)).await,
+        }
+    }
+
+    /// The answer must not be lost with the pause: it is taken again when the saga is resumed.
+    async fn pause_keeping(
+        &mut self,
+        step: usize,
+        event: &RecordedEvent,
+        reason: String,
+    ) -> Result<(), DriveError> {
+        tracing::error!(saga = %self.stream, reason, "saga paused: it needs somebody's help");
+        let kept = SagaEvent::AnswerKept(AnswerKept { step, event: event.id });
+        self.record(vec![kept, paused(reason)], Some(event.id)).await.map(drop)
+    }
+
+    pub(super) async fn take_kept_answer(
+        &mut self,
+        step: usize,
+        event: EventId,
+    ) -> Result<(), DriveError> {
+        let found = self.shared.recorder.store.find(&[event]).await.map_err(|source| {
+            DriveError::Read { stream: self.stream.to_string(), source }
+        })?;
+        match found.first() {
+            Some(event) => self.take_answer(step, event).await,
+            None => self.pause(format!("the log does not hold the answer {event}")).await,
+        }
+    }
+
+    fn count_ignored(&self, event: &RecordedEvent, why: &str) {
+        let total = self.shared.unfinished.count_ignored();
+        tracing::info!(saga = %self.stream, event = %event.id, position = %event.position, why,
+            total, "event ignored");
+    }
+}
+
+fn ignored(event: &RecordedEvent, why: &str) -> SagaEvent {
+    SagaEvent::Ignored(Ignored { event: event.id, why: why.to_owned() })
+}
+

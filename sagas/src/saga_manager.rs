@@ -1,0 +1,443 @@
+//! Hosts one kind of saga: reads the log, starts and tells instances, has them driven.
+//!
+//! # Who may touch what when
+//! 1. One task owns the slots, the timers and the claim. A slot's driver is in the slot, or it is
+//!    being driven by one task; never both.
+//! 2. At most `max_concurrent` sagas are driven at once; the others wait in the order in which they
+//!    became ready.
+//! 3. The checkpoint moves only past events whose consequences are on record, and the list of open
+//!    sagas that is stored beside it holds every saga started at or before it that hasn't ended. So
+//!    a start reads that list and the tail of the log, never the whole log.
+//! 4. Another manager of the same saga takes the claim. Until this one notices, both drive: the
+//!    streams' versions let only one of them record each transition.
+
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use highwater_core::{
+    CheckpointError, Claim, Clock, Component, ComponentContext, ComponentError, DecodeError,
+    EventStore, GlobalPosition, InvalidStreamId, Page, Payload, RecordedEvent, Selection, StreamId,
+    Subscription, SystemClock,
+};
+use serde::{Deserialize, Serialize};
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::Instant;
+
+use crate::driver::{Attempts, Driver, Rest, Shared};
+use crate::error::DriveError;
+use crate::inbox::{Delivery, Inbox, Signal};
+use crate::late_call::LateCalls;
+use crate::probe::Probe;
+use crate::recorder::Recorder;
+use crate::saga::{Definition, SagaState};
+use crate::saga_event::{SagaEvent, category_of, stream_of};
+use crate::timers::Timers;
+use crate::{Saga, SagaControl};
+
+/// How many events may be read and not yet dealt with before reading pauses.
+const MOST_UNFINISHED: usize = 1_024;
+/// How often the checkpoint is stored while sagas go on.
+const SAVE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Hosts one kind of saga, as the component `saga:<name>`.
+///
+/// It goes on where it, or another manager of the same saga, stopped, however that came about.
+///
+/// Its memory holds every open saga's state. Two managers of one saga do no harm, but hinder each
+/// other: the later one takes over, and the earlier one stops with a retryable error.
+pub struct SagaManager<S> {
+    saga: Saga<S>,
+    name: String,
+    clock: Arc<dyn Clock>,
+    max_concurrent: usize,
+    probe: Option<Arc<dyn Probe>>,
+    #[cfg(test)]
+    pub(crate) calls_before_recording: bool,
+}
+
+impl<S: SagaState> SagaManager<S> {
+    /// Hosts `saga`.
+    #[must_use]
+    pub fn new(saga: Saga<S>) -> Self {
+        Self {
+            name: format!("saga:{}", saga.name()),
+            saga,
+            clock: Arc::new(SystemClock),
+            max_concurrent: 64,
+            probe: None,
+            #[cfg(test)]
+            calls_before_recording: false,
+        }
+    }
+
+    /// Drives at most this many sagas at once (64 unless told; at least 1). One that waits for an
+    /// answer, a deadline or the next attempt doesn't count.
+    #[must_use]
+    pub fn with_max_concurrent(mut self, sagas: usize) -> Self {
+        self.max_concurrent = sagas.max(1);
+        self
+    }
+
+    /// Takes deadlines and retries from `clock` instead of the machine's.
+    #[must_use]
+    pub fn with_clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Lists, shows, resumes and compensates the sagas of this kind in `store`.
+    #[must_use]
+    pub fn control(&self, store: Arc<dyn EventStore>) -> SagaControl {
+        SagaControl::new(store, self.saga.name())
+    }
+
+    #[cfg_attr(not(any(test, feature = "testing")), expect(dead_code, reason = "for tests"))]
+    pub(crate) fn with_probe(mut self, probe: Arc<dyn Probe>) -> Self {
+        self.probe = Some(probe);
+        self
+    }
+
+    fn shared(&self, context: &ComponentContext) -> Arc<Shared<S>> {
+        Arc::new(Shared {
+            definition: self.saga.definition.clone(),
+            recorder: Recorder { store: context.store.clone() },
+            commands: context.commands.clone(),
+            clock: self.clock.clone(),
+            shutdown: context.shutdown.clone(),
+            unfinished: Arc::default(),
+            late: LateCalls::default(),
+            probe: self.probe.clone(),
+            #[cfg(test)]
+            calls_before_recording: self.calls_before_recording,
+        })
+    }
+}
+
+#[async_trait]
+impl<S: SagaState> Component for SagaManager<S> {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    async fn run(&self, context: ComponentContext) -> Result<(), ComponentError> {
+        let claim = context.store.claim(&self.name).await.map_err(checkpoint_error)?;
+        let mut run = Run::new(self.shared(&context), self.max_concurrent, claim, context)?;
+        run.until_shutdown().await
+    }
+}
+
+/// What is stored beside the checkpoint.
+#[derive(Serialize, Deserialize, Default)]
+struct OpenSagas {
+    open: Vec<String>,
+}
+
+/// A saga that is open, or is being told something.
+struct Slot<S> {
+    inbox: Arc<Inbox>,
+    /// `None` while it is being driven.
+    driver: Option<Driver<S>>,
+    is_ready: bool,
+}
+
+/// A driver that came to rest.
+struct Driven<S> {
+    driver: Driver<S>,
+    rest: Result<Rest, DriveError>,
+}
+
+/// One run of the component, from claim to shutdown.
+struct Run<S> {
+    shared: Arc<Shared<S>>,
+    max_concurrent: usize,
+    context: ComponentContext,
+    claim: Claim,
+    component: String,
+    slots: HashMap<StreamId, Slot<S>>,
+    ready: VecDeque<StreamId>,
+    drivers: JoinSet<Driven<S>>,
+    timers: Timers,
+    read_to: GlobalPosition,
+    saved: GlobalPosition,
+    saved_at: Instant,
+}
+
+impl<S: SagaState> Run<S> {
+    fn new(
+        shared: Arc<Shared<S>>,
+        max_concurrent: usize,
+        claim: Claim,
+        context: ComponentContext,
+    ) -> Result<Self, ComponentError> {
+        let mut run = Self {
+            max_concurrent,
+            context,
+            component: claim.consumer.clone(),
+            slots: HashMap::new(),
+            ready: VecDeque::new(),
+            drivers: JoinSet::new(),
+            timers: Timers::default(),
+            read_to: claim.position,
+            saved: claim.position,
+            saved_at: Instant::now(),
+            shared,
+            claim,
+        };
+        run.wake_open_sagas()?;
+        Ok(run)
+    }
+
+    fn wake_open_sagas(&mut self) -> Result<(), ComponentError> {
+        let Some(state) = &self.claim.state else {
+            return Ok(());
+        };
+        let stored: OpenSagas = state
+            .to_value()
+            .map_err(|error| ComponentError::fatal("reading the list of open sagas", error))?;
+        for key in stored.open {
+            let stream = stream_of(&self.shared.definition.name, &key)
+                .map_err(|error| ComponentError::fatal("reading the list of open sagas", error))?;
+            self.slot(&stream);
+            self.make_ready(&stream);
+        }
+        Ok(())
+    }
+
+    async fn until_shutdown(&mut self) -> Result<(), ComponentError> {
+        let selection = selection(&self.shared.definition);
+        let mut log =
+            Subscription::new(self.context.store.clone(), selection, self.claim.position);
+        let mut ticks = tokio::time::interval(SAVE_INTERVAL);
+        let (clock, shutdown) = (self.shared.clock.clone(), self.shared.shutdown.clone());
+        let unfinished = self.shared.unfinished.clone();
+        loop {
+            self.drive_ready();
+            self.report();
+            self.save_if_due().await?;
+            let may_read = unfinished.count() < MOST_UNFINISHED;
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                Some(driven) = self.drivers.join_next() => self.rest(driven)?,
+                page = log.next_page(), if may_read => self.take_page(page.map_err(read_error)?)?,
+                saga = self.timers.next(&*clock) => self.make_ready(&saga),
+                () = unfinished.change() => {}
+                _ = ticks.tick() => {}
+            }
+        }
+        while let Some(driven) = self.drivers.join_next().await {
+            self.rest(driven)?;
+        }
+        self.report();
+        self.save().await
+    }
+
+    fn take_page(&mut self, page: Page) -> Result<(), ComponentError> {
+        for event in page.events {
+            self.take_event(Arc::new(event))?;
+        }
+        self.read_to = page.read_to;
+        Ok(())
+    }
+
+    fn take_event(&mut self, event: Arc<RecordedEvent>) -> Result<(), ComponentError> {
+        let definition = self.shared.definition.clone();
+        if SagaEvent::FROM_OUTSIDE.contains(&event.event_type.as_str()) {
+            if event.stream.category() == category_of(&definition.name) {
+                self.tell(&event.stream, &event, Signal::Reload);
+            }
+            return Ok(());
+        }
+        let unreadable = |source| unreadable(&event, source);
+        for start in &definition.starts {
+            if let Some((key, state)) = start(&event).map_err(unreadable)? {
+                self.start(&key, &state, &event)?;
+            }
+        }
+        for cancel in &definition.cancels {
+            if let Some(key) = cancel(&event).map_err(unreadable)? {
+                self.tell_key(&key, &event, Signal::Cancel { event: event.clone() });
+            }
+        }
+        for (step, answer) in &definition.answers {
+            if let Some(key) = answer(&event).map_err(unreadable)? {
+                let step = definition.steps[*step].name.clone();
+                self.tell_key(&key, &event, Signal::Answer { step, event: event.clone() });
+            }
+        }
+        Ok(())
+    }
+
+    fn start(
+        &mut self,
+        key: &str,
+        state: &S,
+        event: &Arc<RecordedEvent>,
+    ) -> Result<(), ComponentError> {
+        let state = Payload::from_value(state).map_err(|error| {
+            ComponentError::fatal(format!("starting a saga by event {}", event.id), error)
+        })?;
+        let (stream, pause) = match stream_of(&self.shared.definition.name, key) {
+            Ok(stream) => (stream, None),
+            Err(error) => self.stand_in(event, &error)?,
+        };
+        self.tell(&stream, event, Signal::Start { state, event: event.clone(), pause });
+        Ok(())
+    }
+
+    /// Where a saga goes whose key can't name a stream: it is recorded, paused, under the id of the
+    /// event, so that one hostile key neither stops the others nor is lost.
+    fn stand_in(
+        &self,
+        event: &RecordedEvent,
+        error: &InvalidStreamId,
+    ) -> Result<(StreamId, Option<String>), ComponentError> {
+        let stream = stream_of(&self.shared.definition.name, &event.id.to_string())
+            .map_err(|error| ComponentError::fatal("naming a saga", error))?;
+        let reason = format!("its key can't name a stream, so it goes by its event's id: {error}");
+        Ok((stream, Some(reason)))
+    }
+
+    fn tell_key(&mut self, key: &str, event: &RecordedEvent, signal: Signal) {
+        match stream_of(&self.shared.definition.name, key) {
+            Ok(stream) => self.tell(&stream, event, signal),
+            Err(error) => {
+                let total = self.shared.unfinished.count_ignored();
+                tracing::warn!(component = self.component, event = %event.id, %error, total,
+                    "event ignored: its key can't be that of a saga");
+            }
+        }
+    }
+
+    fn tell(&mut self, saga: &StreamId, event: &RecordedEvent, signal: Signal) {
+        let receipt = self.shared.unfinished.receipt(event.position);
+        self.slot(saga).inbox.push(Delivery { signal, receipt });
+        self.make_ready(saga);
+    }
+
+    fn slot(&mut self, saga: &StreamId) -> &mut Slot<S> {
+        match self.slots.entry(saga.clone()) {
+            Entry::Occupied(slot) => slot.into_mut(),
+            Entry::Vacant(vacant) => {
+                let inbox = Arc::<Inbox>::default();
+                let driver = Driver {
+                    shared: self.shared.clone(),
+                    stream: saga.clone(),
+                    inbox: inbox.clone(),
+                    instance: None,
+                    attempts: Attempts::default(),
+                };
+                vacant.insert(Slot { inbox, driver: Some(driver), is_ready: false })
+            }
+        }
+    }
+
+    /// Queues a saga for being driven, unless it is queued or driven already.
+    fn make_ready(&mut self, saga: &StreamId) {
+        if let Some(slot) = self.slots.get_mut(saga)
+            && slot.driver.is_some()
+            && !slot.is_ready
+        {
+            slot.is_ready = true;
+            self.ready.push_back(saga.clone());
+        }
+    }
+
+    fn drive_ready(&mut self) {
+        while self.drivers.len() < self.max_concurrent {
+            let Some(saga) = self.ready.pop_front() else {
+                return;
+            };
+            let Some(slot) = self.slots.get_mut(&saga) else {
+                continue;
+            };
+            slot.is_ready = false;
+            if let Some(mut driver) = slot.driver.take() {
+                self.drivers.spawn(async move {
+                    let rest = driver.drive().await;
+                    Driven { driver, rest }
+                });
+            }
+        }
+    }
+
+    fn rest(&mut self, driven: Result<Driven<S>, JoinError>) -> Result<(), ComponentError> {
+        let Driven { driver, rest } = driven
+            .map_err(|error| ComponentError::retry("driving a saga: the driver panicked", error))?;
+        let saga = driver.stream.clone();
+        let rest = rest.map_err(drive_error)?;
+        let Some(slot) = self.slots.get_mut(&saga) else {
+            return Ok(());
+        };
+        let has_mail = !slot.inbox.is_empty();
+        slot.driver = Some(driver);
+        match rest {
+            _ if has_mail => self.make_ready(&saga),
+            Rest::Absent | Rest::Ended => drop(self.slots.remove(&saga)),
+            Rest::Until(Some(due)) => self.timers.set(due, saga),
+            Rest::Until(None) | Rest::Stopped => {}
+        }
+        Ok(())
+    }
+
+    fn finished(&self) -> GlobalPosition {
+        self.shared.unfinished.finished_up_to(self.read_to)
+    }
+
+    fn report(&self) {
+        self.context.progress.report(&self.component, self.finished());
+    }
+
+    async fn save_if_due(&mut self) -> Result<(), ComponentError> {
+        let is_suspicious = self.shared.unfinished.take_suspicion();
+        let is_due = self.saved_at.elapsed() >= SAVE_INTERVAL && self.finished() > self.saved;
+        if is_due || is_suspicious {
+            self.save().await?;
+        }
+        Ok(())
+    }
+
+    /// Stores how far it is and which sagas are open; finds out whether the claim still holds.
+    async fn save(&mut self) -> Result<(), ComponentError> {
+        let position = self.finished();
+        let open = self.slots.keys().map(|saga| saga.key().to_owned()).collect();
+        let state = Payload::from_value(&OpenSagas { open })
+            .map_err(|error| ComponentError::fatal("writing the list of open sagas", error))?;
+        let stored = self.context.store.advance(&self.claim, position, Some(&state)).await;
+        stored.map_err(checkpoint_error)?;
+        (self.saved, self.saved_at) = (position, Instant::now());
+        Ok(())
+    }
+}
+
+fn selection<S>(definition: &Definition<S>) -> Selection {
+    Selection::types(definition.event_types.iter().copied().chain(SagaEvent::FROM_OUTSIDE))
+}
+
+fn unreadable(event: &RecordedEvent, source: DecodeError) -> ComponentError {
+    let (id, position) = (event.id, event.position);
+    ComponentError::fatal(format!("reading event {id} at position {position}"), source)
+}
+
+fn read_error(error: highwater_core::ReadError) -> ComponentError {
+    if error.is_retryable() {
+        ComponentError::retry("reading the log", error)
+    } else {
+        ComponentError::fatal("reading the log", error)
+    }
+}
+
+fn drive_error(error: DriveError) -> ComponentError {
+    if error.is_retryable() {
+        ComponentError::retry("driving a saga", error)
+    } else {
+        ComponentError::fatal("driving a saga", error)
+    }
+}
+
+fn checkpoint_error(error: CheckpointError) -> ComponentError {
+    // Being taken over is no reason to stay stopped: the other one may be on its way out.
+    ComponentError::retry("claiming or moving the checkpoint", error)
+}

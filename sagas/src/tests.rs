@@ -1,0 +1,6 @@
+//! The sagas of a small shop on the memory store.
+
+mod faults;
+mod flow;
+mod rivals;
+mod shop;

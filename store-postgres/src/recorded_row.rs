@@ -1,0 +1,118 @@
+//! A row of `highwater.events` as a recorded event.
+
+use std::error::Error;
+
+use highwater_core::{
+    EventId, EventType, GlobalPosition, InvalidPayload, InvalidTag, Metadata,
+    Payload, ReadError, RecordedEvent, StreamId, StreamVersion, Tag,
+};
+use jiff::Timestamp;
+use tokio_postgres::Row;
+use tokio_postgres::types::{FromSql, Type};
+use uuid::Uuid;
+
+/// What every statement that reads events selects, in the order in which [`Rows::decode`] reads it.
+macro_rules! event_columns {
+    () => {
+        "e.position, e.version, e.recorded_at, e.event_id, e.schema_version, e.stream_id, e.type, \
+         e.tags, e.data, e.metadata"
+    };
+}
+pub(crate) use event_columns;
+
+/// How many event types of a page are kept: more would cost more to search than to make anew.
+const KEPT_TYPES: usize = 64;
+
+/// Decodes the rows of one page. Events of one type share its name.
+#[derive(Default)]
+pub(crate) struct Rows {
+    types: Vec<EventType>,
+}
+
+impl Rows {
+    pub(crate) fn decode(&mut self, row: &Row) -> Result<RecordedEvent, ReadError> {
+        let position: i64 = row.try_get(0).map_err(|error| unreadable(0, error))?;
+        self.decode_at(position, row)
+            .map_err(|source| ReadError::Corrupt { position: from_i64(position), source })
+    }
+
+    fn decode_at(&mut self, position: i64, row: &Row) -> Result<RecordedEvent, BoxedError> {
+        let metadata: Option<JsonText<'_>> = row.try_get(9)?;
+        Ok(RecordedEvent {
+            position: from_i64(position),
+            version: StreamVersion::new(row.try_get::<_, i64>(1)?.unsigned_abs()),
+            recorded_at: row.try_get::<_, Recorded>(2)?.0,
+            id: EventId::from_uuid(row.try_get::<_, Uuid>(3)?),
+            schema_version: u32::try_from(row.try_get::<_, i64>(4)?)?,
+            stream: StreamId::parse(row.try_get(5)?)?,
+            event_type: self.event_type(row.try_get(6)?),
+            tags: tags(row.try_get(7)?)?,
+            data: payload(row.try_get(8)?)?,
+            metadata: match metadata {
+                None => Metadata::default(),
+                Some(JsonText(json)) => serde_json::from_str(json)?,
+            },
+        })
+    }
+
+    fn event_type(&mut self, name: &str) -> EventType {
+        if let Some(known) = self.types.iter().find(|known| known.as_str() == name) {
+            return known.clone();
+        }
+        let new = EventType::from(name);
+        if self.types.len() < KEPT_TYPES {
+            self.types.push(new.clone());
+        }
+        new
+    }
+}
+
+type BoxedError = Box<dyn Error + Send + Sync>;
+
+/// Positions and versions are checked to be positive when they are written.
+pub(crate) fn from_i64(position: i64) -> GlobalPosition {
+    GlobalPosition::new(position.unsigned_abs())
+}
+
+fn unreadable(position: i64, error: tokio_postgres::Error) -> ReadError {
+    ReadError::Corrupt { position: from_i64(position), source: Box::new(error) }
+}
+
+fn tags(stored: Option<Vec<&str>>) -> Result<Vec<Tag>, InvalidTag> {
+    stored.unwrap_or_default().into_iter().map(Tag::parse).collect()
+}
+
+pub(crate) fn payload(JsonText(json): JsonText<'_>) -> Result<Payload, InvalidPayload> {
+    Payload::from_json(json.to_owned())
+}
+
+/// The text of a `json` column, without a copy.
+pub(crate) struct JsonText<'a>(pub(crate) &'a str);
+
+impl<'a> FromSql<'a> for JsonText<'a> {
+    fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, BoxedError> {
+        Ok(Self(std::str::from_utf8(raw)?))
+    }
+
+    fn accepts(ty: &Type) -> bool {
+        *ty == Type::JSON
+    }
+}
+
+/// Microseconds since 2000-01-01, read without calendar arithmetic.
+struct Recorded(Timestamp);
+
+const POSTGRES_EPOCH_US: i64 = 946_684_800_000_000;
+
+impl FromSql<'_> for Recorded {
+    fn from_sql(_: &Type, raw: &[u8]) -> Result<Self, BoxedError> {
+        let since_2000 = i64::from_be_bytes(raw.try_into()?);
+        let since_1970 = since_2000.checked_add(POSTGRES_EPOCH_US).ok_or("the time is infinite")?;
+        Ok(Self(Timestamp::from_microsecond(since_1970)?))
+    }
+
+    fn accepts(ty: &Type) -> bool {
+        *ty == Type::TIMESTAMPTZ
+    }
+}
+

@@ -1,0 +1,52 @@
+//! The memory store and the SQLite store keep every promise of the log.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use highwater::sqlite::SqliteStore;
+use highwater::{EventStore, MemoryStore};
+use highwater_tests::conformance::log::{LogFactory, model};
+use highwater_tests::{enrol_durable_event_store, enrol_event_store};
+use tempfile::TempDir;
+
+enrol_event_store!(memory, MemoryLog::default());
+enrol_event_store!(sqlite, SqliteLog::fresh());
+enrol_durable_event_store!(sqlite_durably, SqliteLog::fresh());
+
+#[test]
+fn sqlite_answers_any_sequence_of_appends_as_the_memory_store_does() {
+    model::check(60, async || SqliteLog::fresh());
+}
+
+/// A log in memory: its handles are one store.
+#[derive(Default)]
+struct MemoryLog {
+    store: Arc<MemoryStore>,
+}
+
+#[async_trait]
+impl LogFactory for MemoryLog {
+    async fn open(&self) -> Arc<dyn EventStore> {
+        self.store.clone()
+    }
+}
+
+/// A log in a file of its own, which is removed with it.
+struct SqliteLog {
+    directory: TempDir,
+}
+
+impl SqliteLog {
+    fn fresh() -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        Self { directory }
+    }
+}
+
+#[async_trait]
+impl LogFactory for SqliteLog {
+    async fn open(&self) -> Arc<dyn EventStore> {
+        let path = self.directory.path().join("log.db");
+        SqliteStore::open(path).await.expect("a log in a file")
+    }
+}
