@@ -1,5 +1,8 @@
 //! The chapters of the book as documentation, so that every code block in them is compiled and run.
 
+pub mod account;
+pub mod warehouse;
+
 macro_rules! chapters {
     ($($name:ident: $file:literal,)*) => {
         $(#[doc = include_str!(concat!("src/", $file))]
@@ -8,6 +11,13 @@ macro_rules! chapters {
 }
 
 chapters! {
+    why: "why.md",
     aggregate: "aggregate.md",
+    commands: "commands.md",
     log: "log.md",
+    read_models: "read_models.md",
+    bus: "bus.md",
+    sagas: "sagas.md",
+    running: "running.md",
+    guarantees: "guarantees.md",
 }

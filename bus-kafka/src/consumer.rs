@@ -29,7 +29,7 @@ use highwater_core::{Component, ComponentContext, ComponentError};
 use rdkafka::consumer::CommitMode;
 use rdkafka::error::KafkaError;
 use tokio::sync::mpsc;
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::dead_letter::DeadLetters;
@@ -182,6 +182,7 @@ impl Shift<'_> {
         shutdown: &CancellationToken,
     ) -> Result<(), ComponentError> {
         let mut commit = tokio::time::interval(COMMIT_EVERY);
+        commit.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let overdue_at = self.owed.as_ref().map(|owed| owed.overdue_at);
             tokio::select! {

@@ -52,7 +52,8 @@ pub(crate) struct Undelivered {
     pub(crate) index: usize,
     /// True if the broker refuses that record itself.
     pub(crate) is_refused: bool,
-    pub(crate) failure: Failure,
+    /// Boxed, because success is what travels through here all day.
+    pub(crate) failure: Box<Failure>,
 }
 
 /// Delivers records through one session after another.
@@ -89,7 +90,7 @@ impl Producer {
         let outcome = tokio::time::timeout(patience, delivering).await.unwrap_or_else(|_| {
             let brokers = self.brokers().to_owned();
             let failure = Failure::Silent { brokers, waited_ms: patience.as_millis() };
-            Err(Undelivered { index: 0, is_refused: false, failure })
+            Err(Undelivered { index: 0, is_refused: false, failure: Box::new(failure) })
         });
         if outcome.is_err() {
             self.replace(&session);
@@ -113,7 +114,7 @@ impl Producer {
         ensure_topics(&self.config, &missing).await.map_err(|failure| Undelivered {
             index: 0,
             is_refused: false,
-            failure,
+            failure: Box::new(failure),
         })?;
         lock(&self.topics).extend(missing);
         Ok(())
@@ -272,7 +273,7 @@ fn undelivered(index: usize, cause: Option<KafkaError>, brokers: &str) -> Undeli
     let is_refused = cause.as_ref().is_some_and(is_refusal);
     let failure = cause
         .map_or(Failure::Retired, |source| Failure::Kafka { brokers: brokers.to_owned(), source });
-    Undelivered { index, is_refused, failure }
+    Undelivered { index, is_refused, failure: Box::new(failure) }
 }
 
 fn is_purged(error: &KafkaError) -> bool {

@@ -139,7 +139,9 @@ impl AppendPipeline {
         let room = self.shared.room.take(&append).await.ok_or(AppendError::Closed)?;
         let (reply, outcome) = oneshot::channel();
         self.shared.push(Waiting { append, reply, room })?;
-        outcome.await.unwrap_or_else(|_| Err(AppendError::OutcomeUnknown { source: Box::new(Lost) }))
+        outcome
+            .await
+            .unwrap_or_else(|_| Err(AppendError::OutcomeUnknown { source: Box::new(Lost) }))
     }
 
     /// Takes no more appends, and returns once those that were queued are settled.

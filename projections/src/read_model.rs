@@ -15,14 +15,15 @@ use crate::ReadModelError;
 /// A read model in some database, as the [`ProjectionRunner`](crate::ProjectionRunner) sees it.
 ///
 /// # Contract
-/// - `claim` MUST raise the epoch, atomically, and return where the checkpoint stands.
+/// - `claim` MUST raise the epoch, atomically, and return where the checkpoint stands. It MAY return
+///   `Fenced` if somebody else claimed before it had ended.
 /// - `apply` MUST change nothing and return `Fenced` if the claim's epoch isn't the latest one.
 /// - `apply` MUST do nothing and return `Ok` if the checkpoint stands at the page's end already: its
 ///   acknowledgement was lost.
 /// - `apply` MUST change nothing and return `Moved` if the checkpoint stands anywhere else than at
 ///   `claim.position`.
-/// - Otherwise it MUST write the effects of all of the page's events and the new checkpoint
-///   together, or, on any error, neither.
+/// - Otherwise it MUST write the effects of the page's events and the new checkpoint together. After
+///   an error neither has moved, or both stand behind the same event of the page.
 ///
 /// The conformance suite checks each.
 #[async_trait]

@@ -16,9 +16,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use highwater_core::{
-    Clock, CommandHandler, EventId, Metadata, RecordedEvent, StreamId,
-};
+use highwater_core::{Clock, CommandHandler, EventId, Metadata, RecordedEvent, StreamId};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
@@ -244,8 +242,7 @@ impl<S: SagaState> Driver<S> {
         let Some(instance) = self.instance.as_deref() else {
             return Ok(());
         };
-        let settled =
-            |effect| vec![SagaEvent::StepSettled(StepSettled { step, effect })];
+        let settled = |effect| vec![SagaEvent::StepSettled(StepSettled { step, effect })];
         if instance.steps[step].sent {
             return self.record(settled(StepEffect::Done), None).await.map(drop);
         }

@@ -94,11 +94,7 @@ pub(crate) struct Instance {
 
 impl Instance {
     /// The saga that its first event makes; `None` if that isn't how a saga starts.
-    pub(crate) fn begin(
-        stream: StreamId,
-        metadata: Metadata,
-        first: SagaEvent,
-    ) -> Option<Self> {
+    pub(crate) fn begin(stream: StreamId, metadata: Metadata, first: SagaEvent) -> Option<Self> {
         let SagaEvent::Started(started) = first else {
             return None;
         };
@@ -156,9 +152,8 @@ impl Instance {
             }
             SagaEvent::StepFailed(failed) => {
                 self.consumed.extend(failed.answer);
-                self.with_step(failed.step, |step| {
-                    step.outcome = Outcome::Failed(StepEffect::None);
-                });
+                let effect = if failed.partly { StepEffect::Unknown } else { StepEffect::None };
+                self.with_step(failed.step, |step| step.outcome = Outcome::Failed(effect));
                 let reason = format!("step {:?} failed: {}", self.name(failed.step), failed.reason);
                 self.turn_back(reason);
             }
@@ -259,7 +254,7 @@ impl Instance {
 
     /// True if it still goes forward and the pivot hasn't been started.
     pub(crate) fn can_turn_back(&self) -> bool {
-        self.phase == Phase::Forward && !self.pivot().is_some_and(|step| step < self.steps.len())
+        self.phase == Phase::Forward && self.pivot().is_none_or(|step| step >= self.steps.len())
     }
 
     fn pivot(&self) -> Option<usize> {
@@ -352,13 +347,19 @@ impl Instance {
     }
 
     /// What a "no" to `step` means: the way back, or, behind the pivot, a pause, for there is none.
-    pub(crate) fn refused(&self, step: usize, reason: String, answer: Option<EventId>) -> SagaEvent {
+    pub(crate) fn refused(
+        &self,
+        step: usize,
+        reason: String,
+        partly: bool,
+        answer: Option<EventId>,
+    ) -> SagaEvent {
         if self.is_past_pivot() {
             let name = self.name(step);
             let reason = format!("step {name:?} failed behind the pivot: {reason}");
             return SagaEvent::Paused(Paused { reason });
         }
-        SagaEvent::StepFailed(StepFailed { step, reason, answer })
+        SagaEvent::StepFailed(StepFailed { step, reason, partly, answer })
     }
 }
 

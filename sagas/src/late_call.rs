@@ -77,4 +77,3 @@ async fn record(recorder: &Recorder, saga: &StreamId, reply: LateReply) {
     }
     tracing::error!(saga = %saga, step = reply.step, "a late reply could not be recorded");
 }
-

@@ -15,8 +15,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use highwater_core::{
-    Append, AppendError, CommandId, Event, EventId, EventStore, ExpectedVersion, Metadata, NewEvent,
-    StreamId, StreamVersion,
+    Append, AppendError, CommandId, Event, EventId, EventStore, ExpectedVersion, Metadata,
+    NewEvent, StreamId, StreamVersion,
 };
 use jiff::Timestamp;
 
@@ -82,13 +82,14 @@ impl Recorder {
         let mut instance = None;
         let mut version = StreamVersion::EMPTY;
         loop {
-            let page = self.store.read_stream(stream, version, LOAD_PAGE).await.map_err(
-                |source| DriveError::Read { stream: stream.to_string(), source },
-            )?;
+            let page = self
+                .store
+                .read_stream(stream, version, LOAD_PAGE)
+                .await
+                .map_err(|source| DriveError::Read { stream: stream.to_string(), source })?;
             for recorded in &page {
-                instance = Instance::fold(instance, recorded).map_err(|source| {
-                    DriveError::Decode { stream: stream.to_string(), source }
-                })?;
+                instance = Instance::fold(instance, recorded)
+                    .map_err(|source| DriveError::Decode { stream: stream.to_string(), source })?;
                 version = recorded.version;
             }
             if page.len() < LOAD_PAGE {
@@ -186,9 +187,10 @@ impl Recorder {
         let Some(command) = bars else {
             return Ok(Recorded::Overtaken);
         };
-        let found = self.store.find(&[EventId::of_command(command, 0)]).await.map_err(
-            |source| DriveError::Read { stream: instance.stream.to_string(), source },
-        )?;
+        let found =
+            self.store.find(&[EventId::of_command(command, 0)]).await.map_err(|source| {
+                DriveError::Read { stream: instance.stream.to_string(), source }
+            })?;
         let is_effect = found.iter().any(|event| event.stream != instance.stream);
         Ok(if is_effect { Recorded::Taken } else { Recorded::Overtaken })
     }

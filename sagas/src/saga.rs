@@ -8,7 +8,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-use highwater_core::{Category, Command, DecodeError, Decide, Event, RecordedEvent};
+use highwater_core::{Category, Command, Decide, DecodeError, Event, RecordedEvent};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -94,7 +94,6 @@ impl<S> Definition<S> {
 
 impl<S: SagaState> Saga<S> {
     /// Begins a definition. The name is a part of the streams' names: never change it.
-    #[must_use]
     pub fn named(name: impl Into<String>) -> SagaBuilder<S, Opened> {
         SagaBuilder {
             definition: Definition {

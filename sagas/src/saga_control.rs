@@ -4,9 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use highwater_core::{
-    AppendError, Category, EventStore, GlobalPosition, Selection, StreamId,
-};
+use highwater_core::{AppendError, Category, EventStore, GlobalPosition, Selection, StreamId};
 
 use crate::error::DriveError;
 use crate::instance::Instance;
@@ -122,7 +120,8 @@ impl SagaControl {
 
     async fn load(&self, key: &str) -> Result<Instance, SagaControlError> {
         let stream = stream_of(&self.saga, key).map_err(SagaControlError::Key)?;
-        let loaded = self.recorder.load(&stream).await.map_err(|error| of_drive_error(key, error))?;
+        let loaded =
+            self.recorder.load(&stream).await.map_err(|error| of_drive_error(key, error))?;
         loaded.ok_or_else(|| SagaControlError::NotFound {
             saga: self.saga.clone(),
             key: key.to_owned(),
@@ -135,9 +134,12 @@ impl SagaControl {
         let mut sagas = BTreeMap::new();
         let mut after = GlobalPosition::START;
         loop {
-            let page = self.recorder.store.read_all(&selection, after, PAGE).await.map_err(
-                |source| SagaControlError::Read { key: String::new(), source },
-            )?;
+            let page = self
+                .recorder
+                .store
+                .read_all(&selection, after, PAGE)
+                .await
+                .map_err(|source| SagaControlError::Read { key: String::new(), source })?;
             for event in &page.events {
                 let known = sagas.remove(&event.stream);
                 let folded = Instance::fold(known, event).map_err(|source| {

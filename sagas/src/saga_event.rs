@@ -78,6 +78,9 @@ pub(crate) struct StepSucceeded {
 pub(crate) struct StepFailed {
     pub(crate) step: usize,
     pub(crate) reason: String,
+    /// A part of it may have taken effect, so its compensation is due.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(crate) partly: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) answer: Option<EventId>,
 }

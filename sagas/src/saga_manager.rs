@@ -208,8 +208,7 @@ impl<S: SagaState> Run<S> {
 
     async fn until_shutdown(&mut self) -> Result<(), ComponentError> {
         let selection = selection(&self.shared.definition);
-        let mut log =
-            Subscription::new(self.context.store.clone(), selection, self.claim.position);
+        let mut log = Subscription::new(self.context.store.clone(), selection, self.claim.position);
         let mut ticks = tokio::time::interval(SAVE_INTERVAL);
         let (clock, shutdown) = (self.shared.clock.clone(), self.shared.shutdown.clone());
         let unfinished = self.shared.unfinished.clone();

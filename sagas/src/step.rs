@@ -26,6 +26,12 @@ pub enum StepOutcome<S> {
         /// Why, for people.
         reason: String,
     },
+    /// The business says no, but a part of the step may have taken effect before: the saga turns
+    /// back, and undoes this step first.
+    FailedPartly {
+        /// Why, for people.
+        reason: String,
+    },
     /// It could not be done just now: it is tried again, by the step's [`RetryPolicy`].
     Retry {
         /// Why, for people.
@@ -55,6 +61,12 @@ impl<S> StepOutcome<S> {
     #[must_use]
     pub fn failed(reason: impl Into<String>) -> Self {
         Self::Failed { reason: reason.into() }
+    }
+
+    /// The business says no, and a part may have taken effect.
+    #[must_use]
+    pub fn failed_partly(reason: impl Into<String>) -> Self {
+        Self::FailedPartly { reason: reason.into() }
     }
 
     /// Not just now.
@@ -128,6 +140,8 @@ pub struct StepContext {
     pub due: Option<Timestamp>,
     /// What is known of the step's effect: for a compensation, what there may be to undo.
     pub effect: StepEffect,
+    /// Why the saga turned back, for people. `None` on the way forward.
+    pub reason: Option<String>,
     /// The flow that the saga belongs to, for commands that the step executes itself.
     pub metadata: Metadata,
     /// Executes commands against the log.
@@ -157,8 +171,7 @@ pub(crate) type Call<S> =
     Arc<dyn Fn(S, StepContext) -> BoxFuture<'static, StepOutcome<S>> + Send + Sync>;
 pub(crate) type Undo<S> =
     Arc<dyn Fn(S, StepContext) -> BoxFuture<'static, CompensationOutcome<S>> + Send + Sync>;
-pub(crate) type Take<S> =
-    Arc<dyn Fn(&RecordedEvent, S) -> Option<StepOutcome<S>> + Send + Sync>;
+pub(crate) type Take<S> = Arc<dyn Fn(&RecordedEvent, S) -> Option<StepOutcome<S>> + Send + Sync>;
 
 /// A step of a definition.
 pub(crate) struct Step<S> {

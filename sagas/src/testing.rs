@@ -10,7 +10,7 @@ mod fault;
 mod fault_store;
 mod fault_suite;
 
-pub use fault_suite::{FaultReport, FaultWorld, fault_suite};
+pub use fault_suite::{FaultReport, FaultWorld, WorldCheck, fault_suite};
 
 #[cfg(test)]
 pub(crate) use fault_suite::fault_suite_of;

@@ -9,7 +9,9 @@
 --   started from now on, because Postgres makes a commit visible before it releases its locks.
 -- Hence everything at or before least(drawn, held) is decided. No clock takes part.
 CREATE FUNCTION highwater.high_water_mark() RETURNS bigint
-LANGUAGE plpgsql VOLATILE AS $$
+LANGUAGE plpgsql VOLATILE
+SET plan_cache_mode = force_generic_plan
+AS $$
 DECLARE
     drawn bigint;
     held  bigint;

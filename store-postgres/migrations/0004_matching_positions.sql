@@ -11,12 +11,14 @@ CREATE FUNCTION highwater.matching_positions(
     up_to      bigint,
     at_most    bigint
 ) RETURNS SETOF bigint
-LANGUAGE plpgsql STABLE AS $$
+LANGUAGE plpgsql STABLE
+SET plan_cache_mode = force_generic_plan
+AS $$
 DECLARE
     types text[];
     tags  text[];
     rare  text;
-    wanted_type text;
+    wanted_type text COLLATE "C";
 BEGIN
     FOR item IN 1 .. coalesce(cardinality(item_types), 0) LOOP
         types := item_types[item]::text[];
@@ -46,9 +48,12 @@ BEGIN
         ELSIF cardinality(types) > 0 THEN
             FOREACH wanted_type IN ARRAY types LOOP
                 RETURN QUERY
+                -- Rows compared as a pair: only the index on (type, position) has that order, so a
+                -- rare type is never looked for by walking the log.
                 SELECT e.position FROM highwater.events e
-                WHERE e.type = wanted_type AND e.position > after AND e.position <= up_to
-                ORDER BY e.position LIMIT at_most;
+                WHERE (e.type, e.position) > (wanted_type, after)
+                  AND (e.type, e.position) <= (wanted_type, up_to)
+                ORDER BY e.type, e.position LIMIT at_most;
             END LOOP;
         ELSE
             RETURN QUERY

@@ -42,6 +42,9 @@ CREATE FUNCTION highwater.append_batch(
 )
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+-- The arrays' lengths differ from call to call, and planning anew for each costs ten times what an
+-- append of one event does. Every statement below has one good plan whatever the lengths.
+SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
     tag_locks  constant bigint := 24002::bigint << 48;

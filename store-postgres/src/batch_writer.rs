@@ -55,9 +55,10 @@ impl PostgresWriter {
     }
 
     async fn call(&self, client: Object, arrays: &BatchArrays<'_>) -> Result<Report, Failure> {
-        let statement = client.prepare_cached(APPEND).await.map_err(|error| {
-            Failure::NotSent(Box::new(error))
-        })?;
+        let statement = client
+            .prepare_cached(APPEND)
+            .await
+            .map_err(|error| Failure::NotSent(Box::new(error)))?;
         let parameters = arrays.parameters();
         let answered =
             tokio::time::timeout(self.patience, client.query_one(&statement, &parameters)).await;
@@ -107,7 +108,8 @@ impl PostgresWriter {
         let unknown = |source| AppendError::OutcomeUnknown { source };
         let client = self.pool.get().await.map_err(|error| unknown(Box::new(error)))?;
         let ids: Vec<EventId> = append.events().map(|event| event.id).collect();
-        let found = read_log::find(&client, &ids).await.map_err(|error| unknown(Box::new(error)))?;
+        let found =
+            read_log::find(&client, &ids).await.map_err(|error| unknown(Box::new(error)))?;
         match (Appended::of_earlier_try(append, &found), found.first()) {
             (Some(appended), _) => Ok(appended),
             (None, Some(taken)) => Err(AppendError::EventIdTaken { id: taken.id }),

@@ -66,10 +66,17 @@ impl Target {
 /// READ COMMITTED: what waits for a lock must look afterwards, with a snapshot of afterwards. No
 /// JIT: compiling costs more than any statement of ours takes. No lock_timeout: the statement's
 /// bounds it.
+///
+/// The planner: every statement here follows an index in its order and stops at a limit. Without
+/// statistics, on a log that was filled but never analysed, it prefers to fetch and sort all that
+/// is left: a page of 5,000 out of 640,000 events took 174 ms instead of 2. One plan for all
+/// parameters, because planning a page anew costs as much as reading a short one.
 fn session_settings(given: Option<&str>, statement_timeout: Duration) -> String {
     let ours = format!(
         "-c default_transaction_isolation=read\\ committed -c jit=off -c lock_timeout=0 \
-         -c idle_in_transaction_session_timeout=0 -c statement_timeout={}",
+         -c idle_in_transaction_session_timeout=0 -c statement_timeout={} \
+         -c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_bitmapscan=off \
+         -c enable_sort=off -c enable_hashjoin=off -c enable_mergejoin=off",
         statement_timeout.as_millis()
     );
     // Ours come last and so win.
@@ -111,7 +118,10 @@ pub(crate) async fn first_connection(
         if let PoolError::Backend(error) = &error
             && sqlstate::is_refusal_to_connect(error)
         {
-            return Err(ConnectError::Refused { address: address.to_owned(), source: error_of(error) });
+            return Err(ConnectError::Refused {
+                address: address.to_owned(),
+                source: error_of(error),
+            });
         }
         let pause = pauses.next().unwrap_or_default();
         if started.elapsed() + pause > patience {

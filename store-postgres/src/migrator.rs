@@ -73,7 +73,11 @@ async fn missing(client: &impl GenericClient) -> Result<Vec<&'static Migration>,
     let applied = applied(client).await.map_err(failed("reading what was applied"))?;
     let newest = MIGRATIONS.last().map_or(0, |migration| migration.version);
     if let Some(newer) = applied.keys().filter(|version| **version > newest).max() {
-        tracing::warn!(known = newest, found = newer, "the schema highwater is newer than this program");
+        tracing::warn!(
+            known = newest,
+            found = newer,
+            "the schema highwater is newer than this program"
+        );
     }
     let mut missing = Vec::new();
     for migration in MIGRATIONS {

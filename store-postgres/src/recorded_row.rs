@@ -3,8 +3,8 @@
 use std::error::Error;
 
 use highwater_core::{
-    EventId, EventType, GlobalPosition, InvalidPayload, InvalidTag, Metadata,
-    Payload, ReadError, RecordedEvent, StreamId, StreamVersion, Tag,
+    EventId, EventType, GlobalPosition, InvalidPayload, InvalidTag, Metadata, Payload, ReadError,
+    RecordedEvent, StreamId, StreamVersion, Tag,
 };
 use jiff::Timestamp;
 use tokio_postgres::Row;
@@ -115,4 +115,3 @@ impl FromSql<'_> for Recorded {
         *ty == Type::TIMESTAMPTZ
     }
 }
-

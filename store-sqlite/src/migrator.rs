@@ -25,7 +25,7 @@ pub(crate) async fn migrate(
         source: SqliteFault::from(error),
     };
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
-    apply(&mut *transaction).await.map_err(|error| match error {
+    apply(&mut transaction).await.map_err(|error| match error {
         MigrateError::VersionMissing(version) | MigrateError::VersionMismatch(version) => {
             OpenError::Foreign { path: path.to_owned(), version }
         }

@@ -18,6 +18,8 @@ const CANTOPEN: i32 = 14;
 const NOTADB: i32 = 26;
 
 /// What SQLite ran into, by what can be done about it.
+///
+/// It stands in the chain of sources of the errors that a store returns.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SqliteFault {
@@ -76,7 +78,7 @@ impl SqliteFault {
 
     /// What a batch failed with before its commit was asked for: nothing was written.
     pub(crate) fn before_commit(self) -> BatchError {
-        BatchError::Unavailable { source: Box::new(self) }
+        BatchError::Unavailable { source: Box::new(Unwritten(self)) }
     }
 
     /// What a batch failed with while it was committed.
@@ -87,7 +89,7 @@ impl SqliteFault {
     pub(crate) fn at_commit(self) -> BatchError {
         match self {
             Self::Busy(_) | Self::Full(_) => self.before_commit(),
-            _ => BatchError::OutcomeUnknown { source: Box::new(self) },
+            _ => BatchError::OutcomeUnknown { source: Box::new(Unwritten(self)) },
         }
     }
 
@@ -104,6 +106,12 @@ impl SqliteFault {
         CheckpointError::Unavailable { consumer: consumer.to_owned(), source: Box::new(self) }
     }
 }
+
+/// What a batch's error is made of. The pipeline gives one error to many callers and passes on the
+/// cause as it is: so the fault is the cause, and callers can look for it.
+#[derive(Debug, thiserror::Error)]
+#[error("the appends could not be written to the file")]
+struct Unwritten(#[source] SqliteFault);
 
 /// What is stored at a position can't be understood.
 pub(crate) fn corrupt(

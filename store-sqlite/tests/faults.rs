@@ -40,8 +40,10 @@ async fn foreign(path: &Path) -> SqliteConnection {
     SqliteConnectOptions::new().filename(path).connect().await.expect("a connection")
 }
 
+/// The fault in an error's chain of sources.
 fn fault(error: &dyn Error) -> Option<&SqliteFault> {
-    error.source()?.downcast_ref()
+    let source = error.source()?;
+    source.downcast_ref().or_else(|| fault(source))
 }
 
 #[tokio::test]
@@ -90,7 +92,7 @@ async fn room_made_by_another_process_is_used_without_opening_the_log_again() {
     let store = SqliteStore::open_with(&path, options).await.expect("a log");
     let mut other = foreign(&path).await;
     for statement in
-        ["CREATE TABLE ballast (bytes BLOB)", "INSERT INTO ballast VALUES (zeroblob(90000))"]
+        ["CREATE TABLE ballast (bytes BLOB)", "INSERT INTO ballast VALUES (zeroblob(120000))"]
     {
         sqlx::raw_sql(statement).execute(&mut other).await.expect("ballast");
     }

@@ -41,9 +41,7 @@ impl Batch {
     pub(super) fn new(shared: Arc<Shared>, taken: Vec<Waiting>) -> Self {
         let (appends, callers) = taken
             .into_iter()
-            .map(|waiting| {
-                (waiting.append, Caller { reply: waiting.reply, _room: waiting.room })
-            })
+            .map(|waiting| (waiting.append, Caller { reply: waiting.reply, _room: waiting.room }))
             .unzip();
         Self { shared, appends, callers }
     }

@@ -306,10 +306,9 @@ async fn an_unreachable_store_fails_the_batch_at_once_and_not_the_next() {
 #[tokio::test]
 async fn a_full_pipeline_makes_callers_wait_and_counts_bytes_too() {
     let bytes = limits::weight_bytes(&to("a")) * 2;
-    for limits in [
-        PipelineLimits::new().with_queue_appends(2),
-        PipelineLimits::new().with_queue_bytes(bytes),
-    ] {
+    for limits in
+        [PipelineLimits::new().with_queue_appends(2), PipelineLimits::new().with_queue_bytes(bytes)]
+    {
         let mut bench = Bench::start(limits.with_batches_in_flight(3));
         let (_a, _b) = (bench.append(to("a")).await, bench.append(to("b")).await);
         let (in_a, in_b) = (bench.handed().await, bench.handed().await);
@@ -444,16 +443,18 @@ impl BatchWriter for Arc<Checking> {
 async fn many_callers_on_few_streams_are_all_answered() {
     let writer = Arc::new(Checking::default());
     let limits = PipelineLimits::new().with_queue_appends(16).with_batch_events(8);
-    let pipeline =
-        Arc::new(AppendPipeline::start(writer.clone(), limits, AppendSignal::new()));
+    let pipeline = Arc::new(AppendPipeline::start(writer.clone(), limits, AppendSignal::new()));
     let callers = (0..64).map(|caller: usize| {
         let pipeline = pipeline.clone();
         tokio::spawn(async move {
             for round in 0..50 {
                 let stream = StreamId::new("test", (caller + round) % 7).expect("a valid key");
                 let event = NewEvent::new("tested", &round).expect("a number is JSON");
-                let append = to(&format!("{}", (caller * round) % 5 + 100))
-                    .and_to(stream, ExpectedVersion::Any, vec![event]);
+                let append = to(&format!("{}", (caller * round) % 5 + 100)).and_to(
+                    stream,
+                    ExpectedVersion::Any,
+                    vec![event],
+                );
                 pipeline.append(append).await.expect("it is appended");
             }
         })

@@ -13,7 +13,7 @@ use load::Load;
 use summary::Summary;
 
 /// How many units of each product the shelves get, by order: enough for most, not for all.
-const UNITS_PER_ORDER: f64 = 0.06;
+const UNITS_PER_ORDER: f64 = 0.08;
 /// How often the demo looks whether all orders have ended.
 const LOOK: Duration = Duration::from_millis(100);
 

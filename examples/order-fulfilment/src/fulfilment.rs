@@ -63,7 +63,11 @@ pub fn fulfilment(
         .started_by(|event: &OrderEvent, _| placed(event))
         .cancelled_by(|event: &OrderEvent, _| cancelled_by_customer(event))
         .call("reserve stock", |order, context| async move {
-            ended(reserve_stock(order, &context).await)
+            match ended(reserve_stock(order, &context).await) {
+                // The lines before the one that failed are reserved, and the order is still open.
+                StepOutcome::Failed { reason } => StepOutcome::failed_partly(reason),
+                outcome => outcome,
+            }
         })
         .compensate_with(|order, context| async move {
             undone(release_stock_and_cancel(order, &context).await)
@@ -122,7 +126,7 @@ async fn release_stock_and_cancel(
         let part = product.to_string();
         execute(context, &part, ReleaseStock { product, order }).await?;
     }
-    let detail = "it could not be fulfilled".to_owned();
+    let detail = context.reason.clone().unwrap_or_default();
     let reason = CancelReason::Other { detail };
     execute(context, "cancel", FailFulfilment { order, reason }).await
 }
@@ -134,7 +138,14 @@ async fn charge(
 ) -> Result<(), Trouble> {
     let Fulfilment { order, total: amount, .. } = fulfilment;
     match payments.request(context.command).await {
-        Answer::Done => execute(context, "charge", RecordCharge { order, amount }).await,
+        Answer::Done => {
+            let recorded = execute(context, "charge", RecordCharge { order, amount }).await;
+            if let Err(Trouble::Rejected(_)) = &recorded {
+                // The order was called off before the money came: it goes straight back.
+                payments.undo(context.command).await;
+            }
+            recorded
+        }
         Answer::Refused => {
             let reason = "the bank said no".to_owned();
             execute(context, "decline", RecordDecline { order, reason }).await?;

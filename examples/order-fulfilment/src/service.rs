@@ -92,7 +92,7 @@ fn host_bus(
 ) -> Result<HighwaterBuilder, ServiceError> {
     use highwater::Aggregate;
     let route = RouteByCategory::new(&settings.domain, [Order::CATEGORY]);
-    let notifier = Notifier::new(route.topic_of(Order::CATEGORY));
+    let notifier = Notifier::new(&settings.domain, route.topic_of(Order::CATEGORY));
     Ok(match (&stack.bus, &stack.read) {
         (Bus::InProcess, ReadDatabase::Sqlite(pool)) => {
             app.host(InProcessConsumer::new(SqliteInbox::new(notifier, pool.clone()), route))

@@ -122,9 +122,11 @@ impl<S: SagaState> Driver<S> {
             }
             outcome
         };
-        Ok(Some(Box::pin(AssertUnwindSafe(made).catch_unwind().map(|outcome| {
-            outcome.unwrap_or_else(|_| StepOutcome::pause("the step panicked"))
-        }))))
+        Ok(Some(Box::pin(
+            AssertUnwindSafe(made)
+                .catch_unwind()
+                .map(|outcome| outcome.unwrap_or_else(|_| StepOutcome::pause("the step panicked"))),
+        )))
     }
 
     async fn prepare_undo(
@@ -188,7 +190,7 @@ impl<S: SagaState> Driver<S> {
     }
 
     fn context(&self, instance: &Instance, step: usize, name: String, kind: &str) -> StepContext {
-        use crate::instance::Outcome as StepRecordOutcome;
+        use crate::instance::{Outcome as StepRecordOutcome, Phase};
         let effect = match instance.steps.get(step).map(|record| &record.outcome) {
             Some(StepRecordOutcome::Succeeded) => StepEffect::Done,
             Some(StepRecordOutcome::Failed(effect)) => *effect,
@@ -201,6 +203,10 @@ impl<S: SagaState> Driver<S> {
             attempt: self.attempts.failed + 1,
             due: instance.due(),
             effect,
+            reason: match &instance.phase {
+                Phase::Compensating { reason } => Some(reason.clone()),
+                _ => None,
+            },
             metadata: instance.metadata.clone(),
             commands: self.shared.commands.clone(),
         }
@@ -215,7 +221,10 @@ impl<S: SagaState> Driver<S> {
     ) -> Result<(), DriveError> {
         match outcome {
             StepOutcome::Done(state) => self.take_success(step, state, answer).await,
-            StepOutcome::Failed { reason } => self.take_refusal(step, reason, answer).await,
+            StepOutcome::Failed { reason } => self.take_refusal(step, reason, false, answer).await,
+            StepOutcome::FailedPartly { reason } => {
+                self.take_refusal(step, reason, true, answer).await
+            }
             StepOutcome::Pause { reason } => self.pause(reason).await,
             StepOutcome::Retry { reason } => self.retry_later(step, reason).await,
         }
@@ -248,13 +257,14 @@ impl<S: SagaState> Driver<S> {
         &mut self,
         step: usize,
         reason: String,
+        partly: bool,
         answer: Option<EventId>,
     ) -> Result<(), DriveError> {
         let is_command = self.step(step).is_some_and(|step| step.is_command);
         let Some(instance) = self.instance.as_deref() else {
             return Ok(());
         };
-        let event = instance.refused(step, reason.clone(), answer);
+        let event = instance.refused(step, reason.clone(), partly, answer);
         if matches!(event, SagaEvent::Paused(_)) {
             return self.record(vec![event], answer).await.map(drop);
         }

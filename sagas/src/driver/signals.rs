@@ -115,7 +115,8 @@ impl<S: SagaState> Driver<S> {
         let Some(outcome) = read else {
             let name = self.instance.as_deref().map(|it| it.name(step).to_owned());
             let name = name.unwrap_or_default();
-            return self.pause_keeping(step, event, format!("step {name:?} can't read its answer"))
+            return self
+                .pause_keeping(step, event, format!("step {name:?} can't read its answer"))
                 .await;
         };
         match outcome {
@@ -143,9 +144,13 @@ impl<S: SagaState> Driver<S> {
         step: usize,
         event: EventId,
     ) -> Result<(), DriveError> {
-        let found = self.shared.recorder.store.find(&[event]).await.map_err(|source| {
-            DriveError::Read { stream: self.stream.to_string(), source }
-        })?;
+        let found = self
+            .shared
+            .recorder
+            .store
+            .find(&[event])
+            .await
+            .map_err(|source| DriveError::Read { stream: self.stream.to_string(), source })?;
         match found.first() {
             Some(event) => self.take_answer(step, event).await,
             None => self.pause(format!("the log does not hold the answer {event}")).await,
@@ -162,4 +167,3 @@ impl<S: SagaState> Driver<S> {
 fn ignored(event: &RecordedEvent, why: &str) -> SagaEvent {
     SagaEvent::Ignored(Ignored { event: event.id, why: why.to_owned() })
 }
-

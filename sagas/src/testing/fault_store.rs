@@ -36,9 +36,7 @@ impl EventStore for FaultStore {
         let appended = self.inner.append(append).await;
         match kind {
             Some(Kind::CrashAfter) => self.faults.die().await,
-            Some(Kind::OutcomeUnknown) => {
-                Err(AppendError::OutcomeUnknown { source: injected() })
-            }
+            Some(Kind::OutcomeUnknown) => Err(AppendError::OutcomeUnknown { source: injected() }),
             _ => appended,
         }
     }

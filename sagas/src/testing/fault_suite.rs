@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use highwater_core::{
-    Append, Component, ComponentContext, ComponentError, EventStore, GlobalPosition,
-    ManualClock, Selection, StreamId,
+    Append, Component, ComponentContext, ComponentError, EventStore, GlobalPosition, ManualClock,
+    Selection, StreamId,
 };
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -21,12 +21,13 @@ use crate::saga_event::{SagaEvent, stream_of};
 use crate::{Saga, SagaControl, SagaManager, SagaPhase, SagaStatus};
 
 /// How long one run may take before it counts as stuck.
-const PATIENCE: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_secs(20);
 /// How often a run looks at its saga, and moves the saga's clock.
 const GLANCE: Duration = Duration::from_millis(2);
 
 /// The check of a [`FaultWorld`].
-pub type WorldCheck = Box<dyn Fn(SagaPhase) -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
+pub type WorldCheck =
+    Box<dyn Fn(SagaPhase) -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
 
 /// Everything that one run of a saga needs, made anew for every run.
 pub struct FaultWorld<S> {
@@ -112,29 +113,61 @@ where
     S: SagaState,
     F: Future<Output = FaultWorld<S>>,
 {
-    fault_suite_of(new_world, |manager| manager).await
+    fault_suite_of(new_world, |manager| manager, PATIENCE).await
 }
 
 /// The suite over managers that `configure` had its hands on.
 pub(crate) async fn fault_suite_of<S, F>(
     new_world: impl Fn() -> F,
     configure: impl Fn(SagaManager<S>) -> SagaManager<S>,
+    patience: Duration,
 ) -> FaultReport
 where
     S: SagaState,
     F: Future<Output = FaultWorld<S>>,
 {
-    let mut report = FaultReport::default();
     let plan = new_world().await.saga.definition.plan();
+    let report = FaultReport::default();
+    let mut suite = Suite { new_world, configure, patience, report };
     let refusals = plan.iter().map(|step| Some(step.name.clone()));
     for refused_step in std::iter::once(None).chain(refusals) {
         let plain = Scenario { refused_step, ..Scenario::default() };
-        let passed = run_one(&new_world, &configure, &plain, &mut report).await;
+        let passed = suite.run_one(&plain).await;
         for scenario in variations(&plain, passed.unwrap_or_default()) {
-            run_one(&new_world, &configure, &scenario, &mut report).await;
+            suite.run_one(&scenario).await;
         }
     }
-    report
+    suite.report
+}
+
+/// A suite at work.
+struct Suite<W, C> {
+    new_world: W,
+    configure: C,
+    patience: Duration,
+    report: FaultReport,
+}
+
+impl<W, C> Suite<W, C> {
+    /// Runs a scenario in a fresh world, and notes what was wrong.
+    async fn run_one<S, F>(&mut self, scenario: &Scenario) -> Option<Passed>
+    where
+        S: SagaState,
+        F: Future<Output = FaultWorld<S>>,
+        W: Fn() -> F,
+        C: Fn(SagaManager<S>) -> SagaManager<S>,
+    {
+        let world = (self.new_world)().await;
+        if scenario.is_cancelled && world.cancel.is_none() {
+            return None;
+        }
+        self.report.runs += 1;
+        let run = Box::pin(run(&world, &self.configure, scenario));
+        let outcome = tokio::time::timeout(self.patience, run)
+            .await
+            .unwrap_or_else(|_| Err("it neither ended nor paused".to_owned()));
+        outcome.map_err(|error| self.report.failures.push(format!("{scenario}: {error}"))).ok()
+    }
 }
 
 /// The same course of events with every fault at every place that it passes.
@@ -164,36 +197,6 @@ fn variations(plain: &Scenario, passed: Passed) -> Vec<Scenario> {
     scenarios
 }
 
-async fn run_one<S, F>(
-    new_world: &impl Fn() -> F,
-    configure: &impl Fn(SagaManager<S>) -> SagaManager<S>,
-    scenario: &Scenario,
-    report: &mut FaultReport,
-) -> Option<Passed>
-where
-    S: SagaState,
-    F: Future<Output = FaultWorld<S>>,
-{
-    let world = new_world().await;
-    if scenario.is_cancelled && world.cancel.is_none() {
-        return None;
-    }
-    report.runs += 1;
-    let run = Box::pin(run(&world, configure, scenario));
-    let outcome = match tokio::time::timeout(PATIENCE, run).await {
-        Ok(outcome) => outcome,
-        Err(_) => Err("it neither ended nor paused".to_owned()),
-    };
-    match outcome {
-        Ok(passed) => Some(passed),
-        Err(error) => {
-            eprintln!("{scenario}: {error}");
-            report.failures.push(format!("{scenario}: {error}"));
-            None
-        }
-    }
-}
-
 async fn run<S: SagaState>(
     world: &FaultWorld<S>,
     configure: &impl Fn(SagaManager<S>) -> SagaManager<S>,
@@ -207,8 +210,7 @@ async fn run<S: SagaState>(
     let faults = Faults::new(scenario.fault, refused(), scenario.refuses_undo);
     let first = Hosted::start(world, configure, &faults, false);
     let mut end = first.until_rest(world).await?;
-    first.stop(end.is_none()).await?;
-    if end.is_none() {
+    if first.stop().await? {
         end = restart(world, configure, scenario).await?;
     }
     let mut end = end.ok_or("it crashed without a fault")?;
@@ -219,7 +221,7 @@ async fn run<S: SagaState>(
         let faults = Faults::new(None, refused(), false);
         let resumed = Hosted::start(world, configure, &faults, false);
         end = resumed.until_rest(world).await?.ok_or("it crashed without a fault")?;
-        resumed.stop(false).await?;
+        resumed.stop().await?;
     }
     check(world, scenario, &end).await?;
     replay(world, configure, scenario, &end).await?;
@@ -240,7 +242,7 @@ async fn restart<S: SagaState>(
     let head = world.store.high_water_mark().await.map_err(told)?;
     second.caught_up(head).await?;
     let end = second.until_rest(world).await?;
-    second.stop(false).await?;
+    second.stop().await?;
     Ok(end)
 }
 
@@ -255,7 +257,7 @@ async fn replay<S: SagaState>(
     let again = Hosted::start(world, configure, &faults, true);
     let head = world.store.high_water_mark().await.map_err(told)?;
     again.caught_up(head).await?;
-    again.stop(false).await?;
+    again.stop().await?;
     let replayed = load(world).await?.ok_or("the saga vanished")?;
     if replayed.version != end.version {
         return Err("reading the log again changed the saga".to_owned());
@@ -347,8 +349,7 @@ impl Hosted {
         faults: &Arc<Faults>,
         forgets: bool,
     ) -> Self {
-        let store =
-            FaultStore { inner: world.store.clone(), faults: faults.clone(), forgets };
+        let store = FaultStore { inner: world.store.clone(), faults: faults.clone(), forgets };
         let context = ComponentContext::new(Arc::new(store), CancellationToken::new());
         let clock = ManualClock::default();
         let manager = SagaManager::new(world.saga.clone())
@@ -398,14 +399,23 @@ impl Hosted {
         Ok(())
     }
 
-    /// Ends the manager: as if the process had died, or in good order.
-    async fn stop(self, is_dead: bool) -> Result<(), String> {
-        if is_dead {
-            self.task.abort();
-            let _ = self.task.await;
-            return Ok(());
+    /// Ends the manager in good order, unless the process dies first; true if it did.
+    async fn stop(self) -> Result<bool, String> {
+        let mut task = self.task;
+        // Whoever is dead doesn't shut down: it would still move the checkpoint.
+        if !self.faults.crash.is_cancelled() {
+            self.context.shutdown.cancel();
         }
-        self.context.shutdown.cancel();
-        self.task.await.map_err(told)?.map_err(told)
+        tokio::select! {
+            biased;
+            () = self.faults.crash.cancelled() => {}
+            // The saga can be seen at rest just before the process dies behind its last append.
+            stopped = &mut task => {
+                return stopped.map_err(told)?.map_err(told).map(|()| false);
+            }
+        }
+        task.abort();
+        let _ = task.await;
+        Ok(true)
     }
 }

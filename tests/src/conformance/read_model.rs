@@ -56,7 +56,7 @@ macro_rules! enrol_read_model {
                     the_first_claim_starts_before_the_first_event,
                     a_claim_raises_the_epoch_and_goes_on_where_the_last_page_ended,
                     preparing_again_keeps_what_is_there,
-                    processes_that_start_at_the_same_moment_all_get_a_claim,
+                    processes_that_start_at_the_same_moment_end_up_with_one_holder,
                     the_standing_tells_epoch_and_position_and_changes_nothing,
                 }
                 pages {

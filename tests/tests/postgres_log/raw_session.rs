@@ -8,17 +8,17 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 
 /// The lowest key that an append in flight holds, or the greatest number.
-pub const OLDEST_IN_FLIGHT: &str = "SELECT coalesce(min(((l.classid::bigint & 65535) << 32) | l.objid::bigint), 9223372036854775807)
+pub(crate) const OLDEST_IN_FLIGHT: &str = "SELECT coalesce(min(((l.classid::bigint & 65535) << 32) | l.objid::bigint), 9223372036854775807)
     FROM pg_locks l JOIN pg_database d ON d.oid = l.database AND d.datname = current_database()
     WHERE l.locktype = 'advisory' AND l.classid::bigint >> 16 = 24001 AND l.mode = 'ShareLock'";
 
-pub struct Session {
+pub(crate) struct Session {
     url: String,
     client: Client,
 }
 
 impl Session {
-    pub async fn open(url: &str) -> Self {
+    pub(crate) async fn open(url: &str) -> Self {
         let (client, connection) = tokio_postgres::connect(url, NoTls).await.expect("a session");
         tokio::spawn(async move {
             // A session that a test has cut off ends with an error, as the test wants it to.
@@ -30,44 +30,55 @@ impl Session {
     }
 
     /// A second session on the same database, outside of this one's transaction.
-    pub async fn outside(&self) -> Self {
+    pub(crate) async fn outside(&self) -> Self {
         Self::open(&self.url).await
     }
 
-    pub async fn run(&self, sql: &str) {
+    pub(crate) async fn run(&self, sql: &str) {
         if let Err(error) = self.client.batch_execute(sql).await {
             panic!("{sql}: {error:?}");
         }
     }
 
-    pub async fn run_into_error(&self, sql: &str) {
+    pub(crate) async fn run_into_error(&self, sql: &str) {
         assert!(self.client.batch_execute(sql).await.is_err(), "this should fail: {sql}");
     }
 
-    pub async fn number(&self, sql: &str) -> i64 {
+    pub(crate) async fn number(&self, sql: &str) -> i64 {
         let row = self.client.query_one(sql, &[]).await;
         row.unwrap_or_else(|error| panic!("{sql}: {error:?}")).get(0)
     }
 
     /// Appends one event through the store's function, in whatever transaction is open; its id and
     /// position.
-    pub async fn append(&self, stream: &str, event_type: &str, tags: &[&str]) -> (EventId, u64) {
+    pub(crate) async fn append(
+        &self,
+        stream: &str,
+        event_type: &str,
+        tags: &[&str],
+    ) -> (EventId, u64) {
         self.append_tagged(stream, event_type, &format!("{{{}}}", tags.join(","))).await
     }
 
-    pub async fn append_tagged(&self, stream: &str, event_type: &str, tags: &str) -> (EventId, u64) {
+    pub(crate) async fn append_tagged(
+        &self,
+        stream: &str,
+        event_type: &str,
+        tags: &str,
+    ) -> (EventId, u64) {
         self.try_append(stream, event_type, tags).await.expect("nobody else appends to the stream")
     }
 
     /// `None` if another session appended to the stream at the same moment; whatever transaction
     /// was open has then failed.
-    pub async fn try_append(
+    pub(crate) async fn try_append(
         &self,
         stream: &str,
         event_type: &str,
         tags: &str,
     ) -> Option<(EventId, u64)> {
-        let sql = "SELECT positions[1] FROM highwater.append_batch(1, '{1}', ARRAY[$1::text], '{-2}',
+        let sql =
+            "SELECT positions[1] FROM highwater.append_batch(1, '{1}', ARRAY[$1::text], '{-2}',
             '{1}', '{1}', ARRAY[$1], ARRAY[$2::uuid], ARRAY[$3::text], '{1}', ARRAY[$4::text],
             ARRAY['{}'::json], ARRAY[NULL::json], NULL, NULL, NULL)";
         let id = EventId::new();
@@ -80,7 +91,7 @@ impl Session {
     }
 
     /// What no application may do: draws a position without the watermark lock.
-    pub async fn insert_without_lock(&self, stream: &str) {
+    pub(crate) async fn insert_without_lock(&self, stream: &str) {
         self.run(&format!(
             "INSERT INTO highwater.events (position, version, event_id, schema_version, stream_id, type, data)
              VALUES (nextval('highwater.event_position'), 1, gen_random_uuid(), 1, '{stream}', 'x', '1')"
@@ -89,7 +100,7 @@ impl Session {
     }
 
     /// A session whose role has the rights that the crate's documentation grants, and no more.
-    pub async fn as_application_role(&self) -> Self {
+    pub(crate) async fn as_application_role(&self) -> Self {
         let role = format!("app_{}", EventId::new().as_uuid().simple());
         let session = self.outside().await;
         session
@@ -107,7 +118,7 @@ impl Session {
     }
 
     /// Terminates one of the store's sessions that is at work; how many it was.
-    pub async fn kill_a_connection_of_the_store(&self) -> u64 {
+    pub(crate) async fn kill_a_connection_of_the_store(&self) -> u64 {
         let sql = "SELECT pg_terminate_backend(pid) FROM (
             SELECT pid FROM pg_stat_activity
             WHERE datname = current_database() AND application_name = 'highwater' AND state = 'active'
@@ -118,7 +129,7 @@ impl Session {
     }
 
     /// Waits until some session of this database waits for a lock of this kind.
-    pub async fn wait_until_somebody_waits_for(&self, lock_type: &str) {
+    pub(crate) async fn wait_until_somebody_waits_for(&self, lock_type: &str) {
         let outside = self.outside().await;
         let started = Instant::now();
         let sql = format!(
@@ -126,7 +137,10 @@ impl Session {
              WHERE NOT l.granted AND l.locktype = '{lock_type}' AND a.datname = current_database()"
         );
         while outside.number(&sql).await == 0 {
-            assert!(started.elapsed() < Duration::from_secs(20), "nobody waits for a {lock_type} lock");
+            assert!(
+                started.elapsed() < Duration::from_secs(20),
+                "nobody waits for a {lock_type} lock"
+            );
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }

@@ -47,14 +47,15 @@ impl ReadDatabase {
 
 /// Writes a notification for every change of an order.
 pub struct Notifier {
+    name: String,
     topic: Topic,
 }
 
 impl Notifier {
-    /// A notifier that listens to `topic`.
+    /// The notifier of the installation called `domain`; it listens to `topic`.
     #[must_use]
-    pub fn new(topic: Topic) -> Self {
-        Self { topic }
+    pub fn new(domain: &str, topic: Topic) -> Self {
+        Self { name: format!("{domain}.notifier"), topic }
     }
 }
 
@@ -72,7 +73,7 @@ macro_rules! handle_in {
         #[async_trait]
         impl InboxHandler<$connection> for Notifier {
             fn consumer(&self) -> &str {
-                "notifier"
+                &self.name
             }
 
             fn topics(&self) -> Vec<Topic> {

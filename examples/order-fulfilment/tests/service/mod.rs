@@ -116,10 +116,13 @@ fn is_settled(counts: &Option<Value>, ready: &Option<Value>, orders: u64) -> boo
     let count = |status: &str| counts.get(status).and_then(Value::as_u64).unwrap_or(0);
     let has_ended = count("placed") == 0 && count("confirmed") == 0;
     let components = ready["components"].as_array().map_or(&[][..], Vec::as_slice);
-    let is_at_head = |component: &Value| {
-        let is_kafka_consumer = component["name"] == "consumer:notifier" && component["position"] == 0;
-        is_kafka_consumer || component["lag_positions"] == 0
+    // A consumer of Kafka tells no position in the log.
+    let is_on_kafka = |component: &Value| {
+        let name = component["name"].as_str().unwrap_or_default();
+        name.starts_with("consumer:") && component["position"] == 0
     };
+    let is_at_head =
+        |component: &Value| is_on_kafka(component) || component["lag_positions"] == 0;
     has_ended
         && count("shipped") + count("cancelled") >= orders
         && !components.is_empty()

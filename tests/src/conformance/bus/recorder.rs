@@ -36,6 +36,7 @@ pub struct Recorder {
     consumer: String,
     topic: Topic,
     calls: Arc<Mutex<Vec<Call>>>,
+    handled_ids: Arc<Mutex<HashSet<EventId>>>,
     faults: Arc<Mutex<HashMap<EventId, Fault>>>,
     /// How many calls there were.
     count: Arc<watch::Sender<usize>>,
@@ -49,6 +50,7 @@ impl Recorder {
             consumer: format!("test-{}", uuid::Uuid::now_v7().simple()),
             topic,
             calls: Arc::default(),
+            handled_ids: Arc::default(),
             faults: Arc::default(),
             count: Arc::new(watch::Sender::new(0)),
         }
@@ -80,17 +82,19 @@ impl Recorder {
     /// The ids of what was handled.
     #[must_use]
     pub fn handled_ids(&self) -> HashSet<EventId> {
-        self.handled().iter().map(Message::id).collect()
+        locked(&self.handled_ids).clone()
     }
 
     /// Waits until all of `ids` were handled.
     ///
     /// # Panics
-    /// If that takes too long, with what is missing.
+    /// If that takes too long.
     pub async fn has_handled(&self, ids: &[EventId]) {
-        let missing = || ids.iter().filter(|id| !self.handled_ids().contains(id)).count();
-        let what = format!("{} messages", ids.len());
-        self.until(&what, || missing() == 0).await;
+        let all_handled = || {
+            let handled = locked(&self.handled_ids);
+            ids.iter().all(|id| handled.contains(id))
+        };
+        self.until(&format!("{} messages", ids.len()), all_handled).await;
     }
 
     /// How many calls there were.
@@ -109,9 +113,14 @@ impl Recorder {
 
     /// Waits until `is_so`, looking after every call.
     async fn until(&self, what: &str, is_so: impl Fn() -> bool) {
-        let mut calls = self.count.subscribe();
-        let reached = calls.wait_for(|_| is_so());
-        if tokio::time::timeout(PATIENCE, reached).await.is_err() {
+        let mut count = self.count.subscribe();
+        // Not `wait_for`, which looks under a lock that the handler needs.
+        let looking = async {
+            while !is_so() {
+                count.changed().await.expect("the recorder holds the sender");
+            }
+        };
+        if tokio::time::timeout(PATIENCE, looking).await.is_err() {
             let handled = self.handled_ids().len();
             panic!("waited {PATIENCE:?} for {what}; {handled} different ones were handled");
         }
@@ -144,6 +153,9 @@ impl MessageHandler for Recorder {
         tokio::task::yield_now().await;
         let verdict = self.verdict(message);
         locked(&self.calls).push(Call { message: message.clone(), was_handled: verdict.is_ok() });
+        if verdict.is_ok() {
+            locked(&self.handled_ids).insert(message.id());
+        }
         self.count.send_modify(|count| *count += 1);
         verdict
     }
