@@ -52,9 +52,8 @@ impl RawWriter {
 }
 
 async fn connect(url: &str) -> Client {
-    let (client, connection) = tokio_postgres::connect(url, NoTls)
-        .await
-        .expect("the benchmark's Postgres answers");
+    let (client, connection) =
+        tokio_postgres::connect(url, NoTls).await.expect("the benchmark's Postgres answers");
     // Ends when the client is dropped.
     tokio::spawn(connection);
     client

@@ -25,7 +25,8 @@ impl Sample {
         W: Clone + Send + 'static,
     {
         let started = Instant::now();
-        let running = (0..tasks).map(|task| tokio::spawn(repeat(task, started, length, work.clone())));
+        let running =
+            (0..tasks).map(|task| tokio::spawn(repeat(task, started, length, work.clone())));
         let mut latencies = histogram();
         for ended in join_all(running).await {
             latencies.add(ended.expect("the measured work succeeds")).expect("same bounds");

@@ -166,7 +166,12 @@ impl KafkaConfig {
     /// for longer than offsets are kept, handles again rather than leaves out.
     pub(crate) fn consumer(&self, group: &str) -> ClientConfig {
         let mut config = self.client();
-        config.set("queued.max.messages.kbytes", "16384");
+        config
+            .set("queued.max.messages.kbytes", "16384")
+            // A consumer that was killed says no good-bye: its partitions go to another one after
+            // this long (librdkafka would wait 45 s; brokers allow no less than 6).
+            .set("session.timeout.ms", "6000")
+            .set("heartbeat.interval.ms", "2000");
         self.add_settings(&mut config);
         config
             .set("group.id", group)

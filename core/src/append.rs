@@ -62,10 +62,7 @@ impl Append {
     /// Appends `events` to `stream` if it stands where `expected` says.
     #[must_use]
     pub fn to(stream: StreamId, expected: ExpectedVersion, events: Vec<NewEvent>) -> Self {
-        Self {
-            streams: vec![StreamAppend { stream, expected, events }],
-            condition: None,
-        }
+        Self { streams: vec![StreamAppend { stream, expected, events }], condition: None }
     }
 
     /// Appends `events` to `stream` as well, in the same transaction.
@@ -185,9 +182,7 @@ impl Appended {
     #[must_use]
     pub fn of_earlier_try(append: &Append, found: &[RecordedEvent]) -> Option<Self> {
         let recorded = |event: &NewEvent, part: &StreamAppend| {
-            found
-                .iter()
-                .find(|recorded| recorded.id == event.id && recorded.stream == part.stream)
+            found.iter().find(|recorded| recorded.id == event.id && recorded.stream == part.stream)
         };
         let mut position = GlobalPosition::START;
         let mut heads = Vec::with_capacity(append.streams.len());
@@ -222,7 +217,8 @@ mod tests {
         let empty = Append::to(stream("a"), any, vec![]);
         assert_eq!(empty.validate(), Err(InvalidAppend::Empty));
 
-        let twice = Append::to(stream("a"), any, vec![event()]).and_to(stream("a"), any, vec![event()]);
+        let twice =
+            Append::to(stream("a"), any, vec![event()]).and_to(stream("a"), any, vec![event()]);
         assert_eq!(twice.validate(), Err(InvalidAppend::StreamTwice(stream("a"))));
 
         let same = event();

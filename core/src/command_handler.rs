@@ -82,7 +82,10 @@ impl CommandHandler {
     ///
     /// # Cancel safety
     /// A dropped call may still take effect. Execute the same command id again to settle it.
-    pub async fn execute<C>(&self, command: C) -> Result<CommandReceipt, CommandError<RejectionOf<C>>>
+    pub async fn execute<C>(
+        &self,
+        command: C,
+    ) -> Result<CommandReceipt, CommandError<RejectionOf<C>>>
     where
         C: Command,
         C::Aggregate: Decide<C>,
@@ -107,10 +110,7 @@ impl CommandHandler {
         C: Command,
         C::Aggregate: Decide<C>,
     {
-        let id = metadata
-            .command
-            .or_else(|| command.command_id())
-            .unwrap_or_else(CommandId::new);
+        let id = metadata.command.or_else(|| command.command_id()).unwrap_or_else(CommandId::new);
         let metadata = metadata.with_command(id);
         let stream = stream_of::<C::Aggregate>(command.target()).map_err(CommandError::Target)?;
         let mut pauses = retry_pauses();
@@ -155,10 +155,8 @@ impl CommandHandler {
         C: Command,
         C::Aggregate: Decide<C>,
     {
-        let (loaded, repeated) = self
-            .load_stream::<C::Aggregate>(stream, Some(id))
-            .await
-            .map_err(TryError::Failed)?;
+        let (loaded, repeated) =
+            self.load_stream::<C::Aggregate>(stream, Some(id)).await.map_err(TryError::Failed)?;
         let receipt = |version, position, was_repeated| CommandReceipt {
             command: id,
             stream: stream.clone(),

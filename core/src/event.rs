@@ -124,9 +124,5 @@ pub trait Event: Sized + Send + Sync + 'static {
     ///
     /// # Errors
     /// [`DecodeError`] says which of type, version or data doesn't fit.
-    fn decode(
-        event_type: &str,
-        schema_version: u32,
-        data: &Payload,
-    ) -> Result<Self, DecodeError>;
+    fn decode(event_type: &str, schema_version: u32, data: &Payload) -> Result<Self, DecodeError>;
 }

@@ -19,10 +19,7 @@ pub const fn count_types(families: &[&[EventDescriptor]]) -> usize {
 pub const fn join_types<const COUNT: usize>(
     families: &[&[EventDescriptor]],
 ) -> [EventDescriptor; COUNT] {
-    let mut joined = [EventDescriptor {
-        name: "",
-        version: 0,
-    }; COUNT];
+    let mut joined = [EventDescriptor { name: "", version: 0 }; COUNT];
     let mut count = 0;
     let mut family = 0;
     while family < families.len() {
@@ -78,11 +75,9 @@ pub fn has_type(types: &[EventDescriptor], name: &str) -> bool {
 pub fn unknown<E: Event>(family: &'static str, event_type: &str, found: u32) -> DecodeError {
     let event_type = event_type.to_owned();
     match E::TYPES.iter().find(|known| known.name == event_type) {
-        Some(EventDescriptor { version: known, .. }) => DecodeError::UnknownVersion {
-            event_type,
-            found,
-            known: *known,
-        },
+        Some(EventDescriptor { version: known, .. }) => {
+            DecodeError::UnknownVersion { event_type, found, known: *known }
+        }
         None => DecodeError::UnknownType { event_type, family },
     }
 }

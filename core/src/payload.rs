@@ -25,9 +25,7 @@ impl Payload {
     /// [`InvalidPayload`] if the value can't be written as JSON (a map with keys that are no text,
     /// say).
     pub fn from_value(value: &impl Serialize) -> Result<Self, InvalidPayload> {
-        serde_json::value::to_raw_value(value)
-            .map(Self)
-            .map_err(InvalidPayload)
+        serde_json::value::to_raw_value(value).map(Self).map_err(InvalidPayload)
     }
 
     /// Takes text that must be one JSON value.

@@ -83,19 +83,13 @@ impl QueryItem {
     /// Events of any of the given types.
     #[must_use]
     pub fn types(types: impl IntoIterator<Item = impl Into<EventType>>) -> Self {
-        Self {
-            types: types.into_iter().map(Into::into).collect(),
-            tags: Vec::new(),
-        }
+        Self { types: types.into_iter().map(Into::into).collect(), tags: Vec::new() }
     }
 
     /// Events that carry all of the given tags.
     #[must_use]
     pub fn tagged(tags: impl IntoIterator<Item = Tag>) -> Self {
-        Self {
-            types: Vec::new(),
-            tags: tags.into_iter().collect(),
-        }
+        Self { types: Vec::new(), tags: tags.into_iter().collect() }
     }
 
     /// Demands a further tag.

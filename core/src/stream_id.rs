@@ -88,9 +88,8 @@ impl StreamId {
     /// # Errors
     /// [`InvalidStreamId`] if the text isn't of the form `category-key`.
     pub fn parse(name: &str) -> Result<Self, InvalidStreamId> {
-        let category = name
-            .find('-')
-            .ok_or_else(|| InvalidStreamId::NoSeparator(shortened(name)))?;
+        let category =
+            name.find('-').ok_or_else(|| InvalidStreamId::NoSeparator(shortened(name)))?;
         if !is_category(&name[..category]) {
             return Err(InvalidStreamId::Category(shortened(&name[..category])));
         }
@@ -136,9 +135,7 @@ impl StreamId {
 fn is_category(name: &str) -> bool {
     name.len() <= MAX_CATEGORY_BYTES
         && name.starts_with(|first: char| first.is_ascii_alphabetic())
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'.')
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'.')
 }
 
 /// What an error repeats of a hostile name: enough to find it, never ten kilobytes of it.

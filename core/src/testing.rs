@@ -76,13 +76,8 @@ const SOME_DAY: Timestamp = Timestamp::constant(1_767_225_600, 0);
 /// Begins a test with an aggregate to which `events` have happened.
 #[must_use]
 pub fn given<A: Evolve>(events: impl IntoIterator<Item = A::Event>) -> Given<A> {
-    let mut given = Given {
-        state: A::default(),
-        now: SOME_DAY,
-    };
-    events
-        .into_iter()
-        .for_each(|event| given.state.evolve(&event));
+    let mut given = Given { state: A::default(), now: SOME_DAY };
+    events.into_iter().for_each(|event| given.state.evolve(&event));
     given
 }
 
@@ -126,15 +121,9 @@ impl<A: Evolve> Given<A> {
         let id = command
             .command_id()
             .unwrap_or_else(|| CommandId::from_key("highwater::testing", "command"));
-        let decision = self
-            .state
-            .decide(command, &DecisionContext::new(self.now, id));
+        let decision = self.state.decide(command, &DecisionContext::new(self.now, id));
         let what = format!("{} on {}", short_name::<C>(), short_name::<A>());
-        Outcome {
-            given: self,
-            what,
-            decision,
-        }
+        Outcome { given: self, what, decision }
     }
 }
 
@@ -156,11 +145,7 @@ impl<A: Evolve> Outcome<A> {
         A::Event: Debug + PartialEq,
     {
         let expected: Vec<_> = expected.into_iter().collect();
-        let Self {
-            mut given,
-            what,
-            decision,
-        } = self;
+        let Self { mut given, what, decision } = self;
         let decided = match decision {
             Ok(decided) => decided,
             Err(rejection) => panic!(
@@ -187,11 +172,7 @@ impl<A: Evolve> Outcome<A> {
     where
         A::Event: Debug,
     {
-        let Self {
-            given,
-            what,
-            decision,
-        } = self;
+        let Self { given, what, decision } = self;
         match decision {
             Ok(decided) if decided.is_empty() => given,
             Ok(decided) => panic!("{what} should have led to nothing, but did to {decided:#?}"),
@@ -213,11 +194,7 @@ impl<A: Evolve> Outcome<A> {
         A::Event: Debug,
         A::Rejection: PartialEq,
     {
-        let Self {
-            given,
-            what,
-            decision,
-        } = self;
+        let Self { given, what, decision } = self;
         match decision {
             Err(rejection) if rejection == expected => given,
             Err(rejection) => {

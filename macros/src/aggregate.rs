@@ -67,16 +67,10 @@ impl Definition {
     fn check_complete(&self, aggregate: &Ident, mistakes: &mut Mistakes) {
         let category = snake_case(&aggregate.to_string());
         let wanted = [
-            (
-                self.category.is_some(),
-                format!("category = \"{category}\""),
-            ),
+            (self.category.is_some(), format!("category = \"{category}\"")),
             (self.id.is_some(), format!("id = {aggregate}Id")),
             (self.event.is_some(), format!("event = {aggregate}Event")),
-            (
-                self.rejection.is_some(),
-                format!("rejection = {aggregate}Rejection"),
-            ),
+            (self.rejection.is_some(), format!("rejection = {aggregate}Rejection")),
         ];
         let missing: Vec<_> = wanted
             .into_iter()
@@ -93,13 +87,7 @@ impl Definition {
     }
 
     fn code(&self, input: &DeriveInput) -> Option<TokenStream> {
-        let Self {
-            category,
-            id,
-            event,
-            rejection,
-            highwater,
-        } = self;
+        let Self { category, id, event, rejection, highwater } = self;
         let (category, id) = (category.as_ref()?, id.as_ref()?);
         let (event, rejection) = (event.as_ref()?, rejection.as_ref()?);
         let highwater = highwater.clone().unwrap_or_else(default_crate);
@@ -125,10 +113,7 @@ fn check_category(category: &LitStr, mistakes: &mut Mistakes) {
     } else if let Some(odd) = name.chars().find(|&letter| !may_stand_in_category(letter)) {
         format!("may hold ASCII letters, digits, `_` and `.`, but not {odd:?}")
     } else if name.len() > MAX_CATEGORY_BYTES {
-        format!(
-            "has {} characters; at most {MAX_CATEGORY_BYTES} are allowed",
-            name.len()
-        )
+        format!("has {} characters; at most {MAX_CATEGORY_BYTES} are allowed", name.len())
     } else {
         return;
     };

@@ -36,10 +36,7 @@ impl Mistakes {
         name: &str,
         mut read: impl FnMut(ParseNestedMeta<'_>) -> syn::Result<()>,
     ) {
-        for attribute in attributes
-            .iter()
-            .filter(|attribute| attribute.path().is_ident(name))
-        {
+        for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident(name)) {
             self.take(attribute.parse_nested_meta(&mut read));
         }
     }
@@ -49,10 +46,7 @@ impl Mistakes {
         match (self.0, value) {
             (Some(mistakes), _) => Err(mistakes),
             (None, Some(value)) => Ok(value),
-            (None, None) => Err(syn::Error::new(
-                Span::call_site(),
-                "the derive lacks a value",
-            )),
+            (None, None) => Err(syn::Error::new(Span::call_site(), "the derive lacks a value")),
         }
     }
 }

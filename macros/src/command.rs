@@ -30,9 +30,7 @@ pub(crate) fn expand(input: DeriveInput) -> syn::Result<TokenStream> {
     };
     let mut mistakes = Mistakes::default();
     let definition = Definition::read(&input, fields, &mut mistakes);
-    mistakes
-        .finish(definition)
-        .map(|definition| definition.code(&input))
+    mistakes.finish(definition).map(|definition| definition.code(&input))
 }
 
 impl Definition {
@@ -41,10 +39,7 @@ impl Definition {
         let (mut ids, mut keys) = (Vec::new(), Vec::new());
         for (member, field) in fields.members().zip(fields) {
             mistakes.read(&field.attrs, "command", |meta| {
-                let marked = Marked {
-                    member: member.clone(),
-                    ty: field.ty.clone(),
-                };
+                let marked = Marked { member: member.clone(), ty: field.ty.clone() };
                 read_field(&meta, marked, &mut ids, &mut keys)
             });
         }
@@ -71,20 +66,12 @@ impl Definition {
     }
 
     fn code(&self, input: &DeriveInput) -> TokenStream {
-        let Self {
-            aggregate,
-            id,
-            highwater,
-            ..
-        } = self;
+        let Self { aggregate, id, highwater, .. } = self;
         let command = &input.ident;
         let (impl_generics, type_generics, where_clause) = input.generics.split_for_impl();
         let id_member = &id.member;
         let target = quote_spanned!(id.ty.span()=> &self.#id_member);
-        let command_id = self
-            .idempotency_key
-            .as_ref()
-            .map(|key| self.command_id(key));
+        let command_id = self.idempotency_key.as_ref().map(|key| self.command_id(key));
         quote! {
             #[automatically_derived]
             impl #impl_generics #highwater::Command for #command #type_generics #where_clause {
@@ -145,11 +132,7 @@ fn read_field(
     } else if meta.path.is_ident("idempotency_key") {
         keys.push(marked);
     } else {
-        return Err(unknown_key(
-            meta,
-            "a command's field",
-            &["id", "idempotency_key"],
-        ));
+        return Err(unknown_key(meta, "a command's field", &["id", "idempotency_key"]));
     }
     Ok(())
 }

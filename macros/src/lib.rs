@@ -199,7 +199,5 @@ fn expand(
     input: DeriveInput,
     derive: fn(DeriveInput) -> syn::Result<proc_macro2::TokenStream>,
 ) -> TokenStream {
-    derive(input)
-        .unwrap_or_else(|error| error.into_compile_error())
-        .into()
+    derive(input).unwrap_or_else(|error| error.into_compile_error()).into()
 }

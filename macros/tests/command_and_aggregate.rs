@@ -52,23 +52,11 @@ fn an_aggregate_has_a_stream_per_id() {
 #[test]
 fn a_command_names_its_target_and_its_key() {
     let key = CommandId::new();
-    let (order, plain) = (
-        "o-1".to_owned(),
-        Place {
-            order: "o-1".to_owned(),
-        },
-    );
+    let (order, plain) = ("o-1".to_owned(), Place { order: "o-1".to_owned() });
     assert_eq!((plain.target(), plain.command_id()), (&order, None));
     let repeatable = Repeatable(order.clone(), key);
-    assert_eq!(
-        (repeatable.target(), repeatable.command_id()),
-        (&order, Some(key))
-    );
-    let mut perhaps = PerhapsRepeatable {
-        key: None,
-        order: order.clone(),
-        note: 1,
-    };
+    assert_eq!((repeatable.target(), repeatable.command_id()), (&order, Some(key)));
+    let mut perhaps = PerhapsRepeatable { key: None, order: order.clone(), note: 1 };
     assert_eq!((perhaps.target(), perhaps.command_id()), (&order, None));
     perhaps.key = Some(key);
     assert_eq!(perhaps.command_id(), Some(key));

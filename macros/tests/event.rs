@@ -60,27 +60,15 @@ struct PlacedV2 {
 }
 
 fn placed_from_v1(old: PlacedV1) -> OrderEvent {
-    placed_from_v2(PlacedV2 {
-        customer: old.buyer,
-    })
+    placed_from_v2(PlacedV2 { customer: old.buyer })
 }
 
 fn placed_from_v2(old: PlacedV2) -> OrderEvent {
-    OrderEvent::Placed {
-        customer: old.customer,
-        source: 0,
-        amount: None,
-        r#type: Kind::Retail,
-    }
+    OrderEvent::Placed { customer: old.customer, source: 0, amount: None, r#type: Kind::Retail }
 }
 
 fn placed(amount: Option<u64>) -> OrderEvent {
-    OrderEvent::Placed {
-        customer: "ada".to_owned(),
-        source: 7,
-        amount,
-        r#type: Kind::Retail,
-    }
+    OrderEvent::Placed { customer: "ada".to_owned(), source: 7, amount, r#type: Kind::Retail }
 }
 
 fn json(text: &str) -> Payload {
@@ -92,12 +80,8 @@ fn every_event_survives_being_stored() {
     let events = [
         placed(Some(1_200)),
         placed(None),
-        OrderEvent::Noted(Note {
-            text: "fragile".to_owned(),
-        }),
-        OrderEvent::SeenBy(Customer {
-            name: "bob".to_owned(),
-        }),
+        OrderEvent::Noted(Note { text: "fragile".to_owned() }),
+        OrderEvent::SeenBy(Customer { name: "bob".to_owned() }),
         OrderEvent::Emptied {},
         OrderEvent::Cancelled,
     ];
@@ -111,79 +95,35 @@ fn every_event_survives_being_stored() {
 #[test]
 fn data_is_the_fields_as_an_object() {
     let data = |event: OrderEvent| event.encode().unwrap().as_json().to_owned();
-    assert_eq!(
-        data(placed(Some(5))),
-        r#"{"customer":"ada","source":7,"cents":5,"type":"Retail"}"#
-    );
-    assert_eq!(
-        data(placed(None)),
-        r#"{"customer":"ada","source":7,"type":"Retail"}"#
-    );
-    assert_eq!(
-        data(OrderEvent::Noted(Note {
-            text: "x".to_owned()
-        })),
-        r#"{"text":"x"}"#
-    );
+    assert_eq!(data(placed(Some(5))), r#"{"customer":"ada","source":7,"cents":5,"type":"Retail"}"#);
+    assert_eq!(data(placed(None)), r#"{"customer":"ada","source":7,"type":"Retail"}"#);
+    assert_eq!(data(OrderEvent::Noted(Note { text: "x".to_owned() })), r#"{"text":"x"}"#);
     assert_eq!(data(OrderEvent::Emptied {}), "{}");
     assert_eq!(data(OrderEvent::Cancelled), "{}");
 }
 
 #[test]
 fn types_list_each_name_with_the_version_that_is_written() {
-    assert_eq!(
-        OrderEvent::TYPES[0],
-        EventDescriptor {
-            name: "order.placed",
-            version: 3
-        }
-    );
-    assert_eq!(
-        OrderEvent::TYPES[4],
-        EventDescriptor {
-            name: "order.cancelled",
-            version: 1
-        }
-    );
+    assert_eq!(OrderEvent::TYPES[0], EventDescriptor { name: "order.placed", version: 3 });
+    assert_eq!(OrderEvent::TYPES[4], EventDescriptor { name: "order.cancelled", version: 1 });
     assert_eq!(OrderEvent::TYPES.len(), 5);
 }
 
 #[test]
 fn tagged_fields_are_tags_under_their_own_or_the_given_name() {
     let tags = |event: OrderEvent| -> Vec<String> {
-        event
-            .tags()
-            .unwrap()
-            .iter()
-            .map(ToString::to_string)
-            .collect()
+        event.tags().unwrap().iter().map(ToString::to_string).collect()
     };
     assert_eq!(tags(placed(None)), ["customer:ada", "channel:7"]);
-    assert_eq!(
-        tags(OrderEvent::SeenBy(Customer {
-            name: "bob".to_owned()
-        })),
-        ["customer:bob"]
-    );
+    assert_eq!(tags(OrderEvent::SeenBy(Customer { name: "bob".to_owned() })), ["customer:bob"]);
     assert!(tags(OrderEvent::Cancelled).is_empty());
 }
 
 #[test]
 fn a_value_that_is_no_tag_is_an_error_that_names_the_event() {
-    let event = OrderEvent::SeenBy(Customer {
-        name: String::new(),
-    });
+    let event = OrderEvent::SeenBy(Customer { name: String::new() });
     let error = event.tags().unwrap_err();
-    assert!(
-        matches!(
-            error,
-            EncodeError::Tag {
-                event_type: "order.seen_by",
-                ..
-            }
-        ),
-        "{error}"
-    );
+    assert!(matches!(error, EncodeError::Tag { event_type: "order.seen_by", .. }), "{error}");
 }
 
 #[test]
@@ -203,37 +143,17 @@ fn what_cannot_be_read_says_why() {
     ));
     assert!(matches!(
         decode("order.placed", 4, "{}"),
-        DecodeError::UnknownVersion {
-            found: 4,
-            known: 3,
-            ..
-        }
+        DecodeError::UnknownVersion { found: 4, known: 3, .. }
     ));
     assert!(matches!(
         decode("order.cancelled", 0, "{}"),
-        DecodeError::UnknownVersion {
-            found: 0,
-            known: 1,
-            ..
-        }
+        DecodeError::UnknownVersion { found: 0, known: 1, .. }
     ));
     for text in ["{}", "null", "[]", r#"{"text":1}"#] {
         let error = decode("order.noted", 1, text);
-        assert!(
-            matches!(
-                error,
-                DecodeError::Malformed {
-                    schema_version: 1,
-                    ..
-                }
-            ),
-            "{text}"
-        );
+        assert!(matches!(error, DecodeError::Malformed { schema_version: 1, .. }), "{text}");
     }
-    assert!(matches!(
-        decode("order.cancelled", 1, "null"),
-        DecodeError::Malformed { .. }
-    ));
+    assert!(matches!(decode("order.cancelled", 1, "null"), DecodeError::Malformed { .. }));
 }
 
 #[test]
@@ -257,14 +177,8 @@ mod serde_attributes_of_the_enum_and_its_variants {
 
     #[test]
     fn concern_the_fields() {
-        assert_eq!(
-            Renamed::All { two_words: 2 }.encode().unwrap().as_json(),
-            r#"{"twoWords":2}"#
-        );
-        assert_eq!(
-            Renamed::This { word: 2 }.encode().unwrap().as_json(),
-            r#"{"WORD":2}"#
-        );
+        assert_eq!(Renamed::All { two_words: 2 }.encode().unwrap().as_json(), r#"{"twoWords":2}"#);
+        assert_eq!(Renamed::This { word: 2 }.encode().unwrap().as_json(), r#"{"WORD":2}"#);
         let read = Renamed::decode("renamed.this", 1, &json(r#"{"WORD":2,"more":3}"#));
         assert!(matches!(read, Err(DecodeError::Malformed { .. })));
     }
@@ -289,9 +203,7 @@ mod serde_attributes_of_the_enum_and_its_variants {
         }
 
         pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
-            String::deserialize(from)?
-                .parse()
-                .map_err(serde::de::Error::custom)
+            String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
         }
     }
 
@@ -299,10 +211,7 @@ mod serde_attributes_of_the_enum_and_its_variants {
     fn live_beside_a_serde_derive() {
         let event = AlsoSerde::Yes { number: 4 };
         assert_eq!(event.encode().unwrap().as_json(), r#"{"number":"4"}"#);
-        assert_eq!(
-            serde_json::to_string(&event).unwrap(),
-            r#"{"kind":"yes","number":"4"}"#
-        );
+        assert_eq!(serde_json::to_string(&event).unwrap(), r#"{"kind":"yes","number":"4"}"#);
     }
 }
 
@@ -339,9 +248,7 @@ mod a_family_of_families {
         let names: Vec<_> = Both::TYPES.iter().map(|known| known.name).collect();
         assert_eq!(names.len(), 7);
         assert!(
-            ["order.placed", "seen.itself", "payment.charged"]
-                .iter()
-                .all(|n| names.contains(n))
+            ["order.placed", "seen.itself", "payment.charged"].iter().all(|n| names.contains(n))
         );
     }
 
@@ -349,10 +256,7 @@ mod a_family_of_families {
     fn leaves_each_event_to_its_own_family() {
         let event = Both::Seen(Seen::Payment(PaymentEvent::Charged { order: 3 }));
         let data = event.encode().unwrap();
-        assert_eq!(
-            (event.event_type(), event.schema_version()),
-            ("payment.charged", 2)
-        );
+        assert_eq!((event.event_type(), event.schema_version()), ("payment.charged", 2));
         assert_eq!(event.tags().unwrap()[0].as_str(), "order:3");
         assert_eq!(Both::decode("payment.charged", 2, &data).unwrap(), event);
         let itself = Seen::decode("seen.itself", 1, &json("{}"));
@@ -363,11 +267,7 @@ mod a_family_of_families {
     fn says_what_it_does_not_know() {
         assert!(matches!(
             Both::decode("payment.charged", 3, &json("{}")),
-            Err(DecodeError::UnknownVersion {
-                found: 3,
-                known: 2,
-                ..
-            })
+            Err(DecodeError::UnknownVersion { found: 3, known: 2, .. })
         ));
         assert!(matches!(
             Both::decode("other", 1, &json("{}")),
@@ -390,10 +290,7 @@ fn highwater_may_be_found_elsewhere() {
         #[event(name = "local.done")]
         Done { count: u8 },
     }
-    assert_eq!(
-        Local::Done { count: 1 }.encode().unwrap().as_json(),
-        r#"{"count":1}"#
-    );
+    assert_eq!(Local::Done { count: 1 }.encode().unwrap().as_json(), r#"{"count":1}"#);
 }
 
 #[test]

@@ -23,7 +23,8 @@ async fn main() -> Result<(), Failure> {
     let directory = tempfile::tempdir_in(directory)?;
     println!("one event of {DATA_BYTES} bytes per append, unless stated; two tags per event");
     for (callers, events) in [(1, 1), (8, 1), (64, 1), (512, 1), (64, 10)] {
-        let store = SqliteStore::open(directory.path().join(format!("{callers}x{events}.db"))).await?;
+        let store =
+            SqliteStore::open(directory.path().join(format!("{callers}x{events}.db"))).await?;
         let rate = appending(&store, callers, events, false).await?;
         println!("{callers:>4} callers, {events:>2} events per append: {rate:>9.0} events/s");
     }

@@ -32,7 +32,8 @@ impl NaiveStore {
     /// # Panics
     /// If the database refuses.
     pub async fn connect(url: &str) -> Self {
-        let store = Self { url: url.to_owned(), idle: Mutex::default(), signal: AppendSignal::new() };
+        let store =
+            Self { url: url.to_owned(), idle: Mutex::default(), signal: AppendSignal::new() };
         let client = store.client().await.expect("a connection");
         client.batch_execute(TABLE).await.expect("the naive table");
         store.idle.lock().await.push(client);
@@ -76,7 +77,12 @@ impl NaiveStore {
         Ok(uncommitted.appended)
     }
 
-    async fn rows(&self, sql: &str, number: i64, limit: usize) -> Result<Vec<RecordedEvent>, ReadError> {
+    async fn rows(
+        &self,
+        sql: &str,
+        number: i64,
+        limit: usize,
+    ) -> Result<Vec<RecordedEvent>, ReadError> {
         let read = async {
             let client = self.client().await?;
             let limit = i64::try_from(limit).unwrap_or(i64::MAX);
@@ -105,7 +111,8 @@ async fn insert(client: &Client, append: &Append) -> Result<Appended, Failure> {
             }
         }
     }
-    let mut appended = Appended { position: GlobalPosition::START, heads: vec![], was_repeated: false };
+    let mut appended =
+        Appended { position: GlobalPosition::START, heads: vec![], was_repeated: false };
     for part in append.streams() {
         let head = "SELECT coalesce(max(version), 0) FROM naive WHERE stream = $1";
         let head: i64 = client.query_one(head, &[&part.stream.as_str()]).await?.get(0);
@@ -121,7 +128,11 @@ async fn insert(client: &Client, append: &Append) -> Result<Appended, Failure> {
                        VALUES ($1, $2, $3, $4, $5, $6) RETURNING position";
             let (stream, event_type) = (part.stream.as_str(), event.event_type.as_str());
             let values: [&(dyn tokio_postgres::types::ToSql + Sync); 6] = [
-                &stream, &number(version.get()), &event.id.as_uuid(), &event_type, &tags,
+                &stream,
+                &number(version.get()),
+                &event.id.as_uuid(),
+                &event_type,
+                &tags,
                 &event.data.as_json(),
             ];
             let position: i64 = client.query_one(sql, &values).await?.get(0);
@@ -170,7 +181,11 @@ impl EventStore for NaiveStore {
         after: StreamVersion,
         limit: usize,
     ) -> Result<Vec<RecordedEvent>, ReadError> {
-        let all = self.rows("SELECT * FROM naive WHERE version > $1 ORDER BY version LIMIT $2", number(after.get()), limit);
+        let all = self.rows(
+            "SELECT * FROM naive WHERE version > $1 ORDER BY version LIMIT $2",
+            number(after.get()),
+            limit,
+        );
         Ok(all.await?.into_iter().filter(|event| event.stream == *stream).collect())
     }
 
@@ -182,18 +197,27 @@ impl EventStore for NaiveStore {
     ) -> Result<Page, ReadError> {
         let sql = "SELECT * FROM naive WHERE position > $1 ORDER BY position LIMIT $2";
         let mut events = self.rows(sql, number(after.get()), limit).await?;
-        let (is_last, read_to) = (events.len() < limit, events.last().map_or(after, |last| last.position));
+        let (is_last, read_to) =
+            (events.len() < limit, events.last().map_or(after, |last| last.position));
         events.retain(|event| selection.matches(event));
         Ok(Page { events, read_to, is_last })
     }
 
     async fn find(&self, ids: &[EventId]) -> Result<Vec<RecordedEvent>, ReadError> {
-        let all = self.rows("SELECT * FROM naive WHERE position > $1 ORDER BY position LIMIT $2", 0, usize::MAX);
+        let all = self.rows(
+            "SELECT * FROM naive WHERE position > $1 ORDER BY position LIMIT $2",
+            0,
+            usize::MAX,
+        );
         Ok(all.await?.into_iter().filter(|event| ids.contains(&event.id)).collect())
     }
 
     async fn high_water_mark(&self) -> Result<GlobalPosition, ReadError> {
-        let last = self.rows("SELECT * FROM naive WHERE position > $1 ORDER BY position DESC LIMIT $2", 0, 1);
+        let last = self.rows(
+            "SELECT * FROM naive WHERE position > $1 ORDER BY position DESC LIMIT $2",
+            0,
+            1,
+        );
         Ok(last.await?.first().map_or(GlobalPosition::START, |event| event.position))
     }
 
@@ -207,7 +231,10 @@ impl EventStore for NaiveStore {
 #[async_trait]
 impl CheckpointStore for NaiveStore {
     async fn claim(&self, consumer: &str) -> Result<Claim, CheckpointError> {
-        Err(CheckpointError::Unavailable { consumer: consumer.to_owned(), source: "left out".into() })
+        Err(CheckpointError::Unavailable {
+            consumer: consumer.to_owned(),
+            source: "left out".into(),
+        })
     }
 
     async fn advance(

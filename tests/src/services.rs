@@ -86,9 +86,7 @@ async fn shared<S>(
 }
 
 fn given_by_environment(variable: &str) -> Option<String> {
-    std::env::var(variable)
-        .ok()
-        .filter(|value| !value.is_empty())
+    std::env::var(variable).ok().filter(|value| !value.is_empty())
 }
 
 /// A name no other test uses, in this run or another one on the same server.

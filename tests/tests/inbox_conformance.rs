@@ -25,10 +25,7 @@ struct SqliteFile(tempfile::TempDir);
 impl SqliteFile {
     async fn new() -> Self {
         let file = Self(tempfile::tempdir().expect("a directory for the file"));
-        sqlx::raw_sql(NOTED)
-            .execute(&file.pool().await)
-            .await
-            .expect("the handler's table");
+        sqlx::raw_sql(NOTED).execute(&file.pool().await).await.expect("the handler's table");
         file
     }
 
@@ -37,9 +34,7 @@ impl SqliteFile {
             .filename(self.0.path().join("inbox.db"))
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal);
-        SqlitePool::connect_with(options)
-            .await
-            .expect("the file opens")
+        SqlitePool::connect_with(options).await.expect("the file opens")
     }
 }
 
@@ -50,10 +45,8 @@ impl InboxFactory for SqliteFile {
     }
 
     async fn noted(&self) -> BTreeMap<String, i64> {
-        let counted: Vec<(String, i64)> = query_as(COUNTED)
-            .fetch_all(&self.pool().await)
-            .await
-            .expect("what was noted");
+        let counted: Vec<(String, i64)> =
+            query_as(COUNTED).fetch_all(&self.pool().await).await.expect("what was noted");
         counted.into_iter().collect()
     }
 }
@@ -64,17 +57,12 @@ struct PostgresDatabase(Database);
 impl PostgresDatabase {
     async fn fresh() -> Self {
         let database = Self(services::postgres().await.fresh_database().await);
-        sqlx::raw_sql(NOTED)
-            .execute(&database.pool().await)
-            .await
-            .expect("the handler's table");
+        sqlx::raw_sql(NOTED).execute(&database.pool().await).await.expect("the handler's table");
         database
     }
 
     async fn pool(&self) -> PgPool {
-        PgPool::connect(self.0.url())
-            .await
-            .expect("the database answers")
+        PgPool::connect(self.0.url()).await.expect("the database answers")
     }
 }
 
@@ -85,10 +73,8 @@ impl InboxFactory for PostgresDatabase {
     }
 
     async fn noted(&self) -> BTreeMap<String, i64> {
-        let counted: Vec<(String, i64)> = query_as(COUNTED)
-            .fetch_all(&self.pool().await)
-            .await
-            .expect("what was noted");
+        let counted: Vec<(String, i64)> =
+            query_as(COUNTED).fetch_all(&self.pool().await).await.expect("what was noted");
         counted.into_iter().collect()
     }
 }
@@ -150,10 +136,7 @@ async fn a_message_whose_effect_was_rolled_back_is_not_acknowledged() {
     for statement in ["SELECT 1 / 0", "ROLLBACK"] {
         let inbox = PostgresInbox::new(Careless(statement), database.pool().await);
         for _ in 0..2 {
-            let refused = inbox
-                .handle(&messages[0])
-                .await
-                .expect_err("it had no effect");
+            let refused = inbox.handle(&messages[0]).await.expect_err("it had no effect");
             assert!(!refused.is_retryable(), "{refused:?}");
         }
     }
@@ -166,25 +149,16 @@ async fn plan_of(file: &SqliteFile, statement: &str) -> String {
         .fetch_all(&file.pool().await)
         .await
         .expect("a plan");
-    rows.into_iter()
-        .map(|row| row.3)
-        .collect::<Vec<_>>()
-        .join("; ")
+    rows.into_iter().map(|row| row.3).collect::<Vec<_>>().join("; ")
 }
 
 #[tokio::test]
 async fn what_a_purge_deletes_is_found_by_an_index() {
     let file = SqliteFile::new().await;
-    file.open(Noting::default())
-        .await
-        .purge(Duration::ZERO)
-        .await;
+    file.open(Noting::default()).await.purge(Duration::ZERO).await;
     let oldest = "SELECT rowid FROM highwater_inbox
         WHERE consumer = 'a' AND received_at_ms < 7 ORDER BY received_at_ms LIMIT 10";
     let plan = plan_of(&file, oldest).await;
-    assert!(
-        plan.contains("USING COVERING INDEX highwater_inbox_by_age"),
-        "{plan}"
-    );
+    assert!(plan.contains("USING COVERING INDEX highwater_inbox_by_age"), "{plan}");
     assert!(!plan.contains("TEMP B-TREE"), "{plan}");
 }

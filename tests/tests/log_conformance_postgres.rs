@@ -24,17 +24,13 @@ struct PostgresLog {
 
 impl PostgresLog {
     async fn fresh() -> Self {
-        Self {
-            database: services::postgres().await.fresh_database().await,
-        }
+        Self { database: services::postgres().await.fresh_database().await }
     }
 }
 
 #[async_trait]
 impl LogFactory for PostgresLog {
     async fn open(&self) -> Arc<dyn EventStore> {
-        PostgresStore::connect(self.database.url())
-            .await
-            .expect("a log in a database")
+        PostgresStore::connect(self.database.url()).await.expect("a log in a database")
     }
 }

@@ -27,9 +27,7 @@ impl SqliteFile {
             .filename(self.0.path().join("read_model.db"))
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal);
-        SqlitePool::connect_with(options)
-            .await
-            .expect("the file opens")
+        SqlitePool::connect_with(options).await.expect("the file opens")
     }
 }
 
@@ -45,10 +43,8 @@ impl ReadModelFactory for SqliteFile {
             .fetch_all(&pool)
             .await
             .expect("the journal");
-        let counts: Vec<(String, i64)> = query_as("SELECT key, count FROM tally")
-            .fetch_all(&pool)
-            .await
-            .expect("the counts");
+        let counts: Vec<(String, i64)> =
+            query_as("SELECT key, count FROM tally").fetch_all(&pool).await.expect("the counts");
         Shown {
             journal: journal.into_iter().map(i64::cast_unsigned).collect(),
             counts: counts.into_iter().collect(),

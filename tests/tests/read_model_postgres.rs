@@ -26,9 +26,7 @@ impl PostgresDatabase {
     }
 
     async fn pool(&self) -> PgPool {
-        PgPool::connect(self.0.url())
-            .await
-            .expect("the database answers")
+        PgPool::connect(self.0.url()).await.expect("the database answers")
     }
 }
 
@@ -44,10 +42,8 @@ impl ReadModelFactory for PostgresDatabase {
             .fetch_all(&pool)
             .await
             .expect("the journal");
-        let counts: Vec<(String, i64)> = query_as("SELECT key, count FROM tally")
-            .fetch_all(&pool)
-            .await
-            .expect("the counts");
+        let counts: Vec<(String, i64)> =
+            query_as("SELECT key, count FROM tally").fetch_all(&pool).await.expect("the counts");
         Shown {
             journal: journal.into_iter().map(i64::cast_unsigned).collect(),
             counts: counts.into_iter().collect(),
@@ -81,37 +77,23 @@ async fn refusal_of(statement: &'static str) -> String {
     let read_model = PostgresReadModel::new(Careless(statement), database.pool().await);
     let claim = read_model.claim().await.expect("a claim");
     let page = next_page(&log, &read_model, &claim, 10).await;
-    let refused = read_model
-        .apply(&claim, &page)
-        .await
-        .expect_err("it must not pass as a success");
+    let refused = read_model.apply(&claim, &page).await.expect_err("it must not pass as a success");
     assert!(!refused.is_retryable());
     let standing = read_model.standing().await.expect("a standing");
     assert_eq!(standing.position, GlobalPosition::START);
-    std::error::Error::source(&refused)
-        .expect("a cause")
-        .to_string()
+    std::error::Error::source(&refused).expect("a cause").to_string()
 }
 
 #[tokio::test]
 async fn an_error_that_a_projection_swallows_does_not_move_the_checkpoint() {
     let refusal = refusal_of("SELECT 1 / 0").await;
-    assert!(
-        refusal.contains("current transaction is aborted"),
-        "{refusal}"
-    );
+    assert!(refusal.contains("current transaction is aborted"), "{refusal}");
 }
 
 #[tokio::test]
 async fn a_projection_that_ends_its_transaction_is_found_out() {
-    assert_eq!(
-        refusal_of("COMMIT").await,
-        "the projection ended its transaction"
-    );
-    assert_eq!(
-        refusal_of("ROLLBACK").await,
-        "the projection ended its transaction"
-    );
+    assert_eq!(refusal_of("COMMIT").await, "the projection ended its transaction");
+    assert_eq!(refusal_of("ROLLBACK").await, "the projection ended its transaction");
 }
 
 /// Stands still inside its transaction for ever, as a frozen process does, and says when it does.
@@ -150,10 +132,7 @@ async fn a_process_that_freezes_inside_a_page_holds_its_successor_up_for_ten_sec
     let begun = Instant::now();
     let claim = successor.claim().await.expect("the server ends the page");
     let waited_s = begun.elapsed().as_secs();
-    assert!(
-        (5..20).contains(&waited_s),
-        "the successor waited {waited_s} s"
-    );
+    assert!((5..20).contains(&waited_s), "the successor waited {waited_s} s");
     apply_all(&log, &*successor, claim).await;
     task.abort();
     assert_is_fold(&database, &log).await;
@@ -163,20 +142,14 @@ async fn a_process_that_freezes_inside_a_page_holds_its_successor_up_for_ten_sec
 async fn a_role_that_may_not_create_anything_runs_where_an_administrator_has_set_up() {
     let database = PostgresDatabase::fresh().await;
     let pool = database.pool().await;
-    PostgresReadModel::new(Careless("SELECT 1"), pool.clone())
-        .claim()
-        .await
-        .expect("set up");
+    PostgresReadModel::new(Careless("SELECT 1"), pool.clone()).claim().await.expect("set up");
     let mut connection = pool.acquire().await.expect("a connection");
     let role = format!("reader_{}", database.0.name());
     let grant = format!(
         "CREATE ROLE {role}; GRANT USAGE ON SCHEMA highwater_projections TO {role};
          GRANT ALL ON ALL TABLES IN SCHEMA highwater_projections TO {role}"
     );
-    sqlx::raw_sql(sqlx::AssertSqlSafe(grant))
-        .execute(&mut *connection)
-        .await
-        .expect("granted");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(grant)).execute(&mut *connection).await.expect("granted");
     let restricted = sqlx::postgres::PgPoolOptions::new()
         .after_connect({
             let set_role = format!("SET ROLE {role}");
@@ -188,14 +161,9 @@ async fn a_role_that_may_not_create_anything_runs_where_an_administrator_has_set
         .connect(database.0.url())
         .await
         .expect("the database answers");
-    let claimed = PostgresReadModel::new(Careless("SELECT 1"), restricted.clone())
-        .claim()
-        .await;
+    let claimed = PostgresReadModel::new(Careless("SELECT 1"), restricted.clone()).claim().await;
     restricted.close().await;
     let clean = format!("DROP OWNED BY {role}; DROP ROLE {role}");
-    sqlx::raw_sql(sqlx::AssertSqlSafe(clean))
-        .execute(&mut *connection)
-        .await
-        .expect("cleaned up");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(clean)).execute(&mut *connection).await.expect("cleaned up");
     assert_eq!(claimed.expect("a claim").epoch, 2);
 }

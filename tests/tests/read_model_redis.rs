@@ -28,10 +28,7 @@ struct RedisPrefix {
 impl RedisPrefix {
     async fn fresh() -> Self {
         let redis = services::redis().await;
-        Self {
-            prefix: redis.fresh_prefix(),
-            url: redis.url().to_owned(),
-        }
+        Self { prefix: redis.fresh_prefix(), url: redis.url().to_owned() }
     }
 
     async fn connection(&self) -> ConnectionManager {
@@ -44,12 +41,8 @@ impl RedisPrefix {
     }
 
     async fn keys(&self) -> Vec<String> {
-        let mut keys: Vec<String> = self
-            .connection()
-            .await
-            .keys(self.key("*"))
-            .await
-            .expect("the keys");
+        let mut keys: Vec<String> =
+            self.connection().await.keys(self.key("*")).await.expect("the keys");
         keys.sort_unstable();
         keys
     }
@@ -62,23 +55,15 @@ impl RedisPrefix {
 #[async_trait]
 impl ReadModelFactory for RedisPrefix {
     async fn open(&self) -> Arc<dyn ReadModel> {
-        Arc::new(RedisReadModel::new(
-            Tally,
-            self.connection().await,
-            &self.prefix,
-        ))
+        Arc::new(RedisReadModel::new(Tally, self.connection().await, &self.prefix))
     }
 
     async fn shown(&self) -> Shown {
         let mut connection = self.connection().await;
-        let journal: Vec<u64> = connection
-            .lrange(self.key("journal"), 0, -1)
-            .await
-            .expect("the journal");
-        let counts: BTreeMap<String, i64> = connection
-            .hgetall(self.key("tally"))
-            .await
-            .expect("the counts");
+        let journal: Vec<u64> =
+            connection.lrange(self.key("journal"), 0, -1).await.expect("the journal");
+        let counts: BTreeMap<String, i64> =
+            connection.hgetall(self.key("tally")).await.expect("the counts");
         Shown { journal, counts }
     }
 }
@@ -113,15 +98,7 @@ async fn applied(
     let claim = read_model.claim().await.expect("a claim");
     let page = next_page(&log, &read_model, &claim, 10).await;
     let applied = read_model.apply(&claim, &page).await;
-    (
-        applied,
-        read_model
-            .standing()
-            .await
-            .expect("a standing")
-            .position
-            .get(),
-    )
+    (applied, read_model.standing().await.expect("a standing").position.get())
 }
 
 #[tokio::test]
@@ -144,10 +121,7 @@ async fn every_command_does_what_redis_does_under_the_prefix() {
         batch.set("deleted", 1);
         batch.del("deleted");
         batch.expire("text", std::time::Duration::from_secs(1_000));
-        batch
-            .command("ZADD")
-            .key("raw")
-            .arg(&[("1", "x"), ("2", "y")][..]);
+        batch.command("ZADD").key("raw").arg(&[("1", "x"), ("2", "y")][..]);
     })
     .await;
     done.expect("applied");
@@ -163,15 +137,10 @@ async fn every_command_does_what_redis_does_under_the_prefix() {
     let set: std::collections::BTreeSet<u64> =
         redis.smembers(prefix.key("set")).await.expect("SMEMBERS");
     assert_eq!(Vec::from_iter(set), [2, 3, 4]);
-    let zset: Vec<(String, f64)> = redis
-        .zrange_withscores(prefix.key("zset"), 0, -1)
-        .await
-        .expect("ZRANGE");
+    let zset: Vec<(String, f64)> =
+        redis.zrange_withscores(prefix.key("zset"), 0, -1).await.expect("ZRANGE");
     assert_eq!(zset, [("fixed".to_owned(), 1.5), ("risen".to_owned(), 2.0)]);
-    let list: Vec<u64> = redis
-        .lrange(prefix.key("list"), 0, -1)
-        .await
-        .expect("LRANGE");
+    let list: Vec<u64> = redis.lrange(prefix.key("list"), 0, -1).await.expect("LRANGE");
     assert_eq!(list, [1, 2, 3, 4]);
     let raw: u64 = redis.zcard(prefix.key("raw")).await.expect("ZCARD");
     assert_eq!(raw, 2);
@@ -192,14 +161,9 @@ async fn a_failing_only_command_stops_in_front_of_its_event_with_the_ones_before
         "{failed:?}"
     );
     assert!(!failed.is_retryable());
-    assert_eq!(
-        position, 2,
-        "the checkpoint stands behind the last whole event"
-    );
+    assert_eq!(position, 2, "the checkpoint stands behind the last whole event");
     assert_eq!(prefix.shown().await.counts["n"], 2);
-    let mended = prefix
-        .scripted(Scripted(|batch, _| batch.hincrby("tally", "n", 1)))
-        .await;
+    let mended = prefix.scripted(Scripted(|batch, _| batch.hincrby("tally", "n", 1))).await;
     let claim = mended.claim().await.expect("nothing is torn");
     apply_all(&*log_of(4).await, &mended, claim).await;
     assert_eq!(prefix.shown().await.counts["n"], 4);
@@ -220,10 +184,7 @@ async fn a_wrong_type_in_a_later_command_is_found_before_the_event_s_first() {
         .and_then(std::error::Error::source)
         .expect("a cause")
         .to_string();
-    assert_eq!(
-        failed,
-        "WRONGTYPE command 2 (SADD) is for a set, its key holds a hash"
-    );
+    assert_eq!(failed, "WRONGTYPE command 2 (SADD) is for a set, its key holds a hash");
     assert_eq!((position, prefix.shown().await.journal), (2, vec![1, 2]));
 }
 
@@ -247,11 +208,7 @@ async fn an_event_applied_in_part_is_marked_and_nothing_goes_on_until_it_is_buil
     let (torn, position) = applied(&prefix, |batch, position| {
         batch.rpush("journal", position);
         if position == 3 {
-            batch
-                .command("HINCRBY")
-                .key("tally")
-                .arg("n")
-                .arg("no number");
+            batch.command("HINCRBY").key("tally").arg("n").arg("no number");
         }
     })
     .await;
@@ -260,21 +217,11 @@ async fn an_event_applied_in_part_is_marked_and_nothing_goes_on_until_it_is_buil
     assert_eq!((position, prefix.shown().await.journal), (2, vec![1, 2, 3]));
     let tally = prefix.open().await;
     let refused = tally.claim().await.expect_err("nobody goes on from here");
-    let told = std::error::Error::source(&refused)
-        .expect("a cause")
-        .to_string();
-    assert!(
-        told.contains("the event at 3") && told.contains("delete the key"),
-        "{told}"
-    );
+    let told = std::error::Error::source(&refused).expect("a cause").to_string();
+    assert!(told.contains("the event at 3") && told.contains("delete the key"), "{told}");
 
     let checkpoint = prefix.key("highwater:checkpoint");
-    let _: () = prefix
-        .connection()
-        .await
-        .del(checkpoint)
-        .await
-        .expect("DEL");
+    let _: () = prefix.connection().await.del(checkpoint).await.expect("DEL");
     let log = log_of(4).await;
     apply_all(&log, &*tally, tally.claim().await.expect("built anew")).await;
     assert_is_fold(&prefix, &log).await;
@@ -289,34 +236,14 @@ async fn a_redis_that_lost_its_data_is_noticed_and_filled_again() {
     let page = next_page(&log, &*read_model, &claim, 2).await;
     read_model.apply(&claim, &page).await.expect("applied");
     claim.position = page.read_to;
-    let _: () = prefix
-        .connection()
-        .await
-        .del(prefix.keys().await)
-        .await
-        .expect("DEL");
+    let _: () = prefix.connection().await.del(prefix.keys().await).await.expect("DEL");
 
     let page = next_page(&log, &*read_model, &claim, 2).await;
-    let lost = read_model
-        .apply(&claim, &page)
-        .await
-        .expect_err("the checkpoint is gone");
-    assert!(
-        matches!(
-            lost,
-            ReadModelError::Moved {
-                found: GlobalPosition::START,
-                ..
-            }
-        ),
-        "{lost:?}"
-    );
+    let lost = read_model.apply(&claim, &page).await.expect_err("the checkpoint is gone");
+    assert!(matches!(lost, ReadModelError::Moved { found: GlobalPosition::START, .. }), "{lost:?}");
     assert!(lost.is_retryable());
     let claim = read_model.claim().await.expect("a claim");
-    assert!(
-        claim.epoch > first_epoch,
-        "no epoch from before the loss may hold again"
-    );
+    assert!(claim.epoch > first_epoch, "no epoch from before the loss may hold again");
     apply_all(&log, &*read_model, claim).await;
     assert_is_fold(&prefix, &log).await;
 }
@@ -326,24 +253,13 @@ async fn what_lies_beneath_a_prefix_without_checkpoint_is_deleted_and_nothing_el
     let (prefix, log) = (RedisPrefix::fresh().await, log_of(3).await);
     let mut redis = prefix.connection().await;
     for n in 0..2_500 {
-        let _: () = redis
-            .set(prefix.key(&format!("old{n}")), 1)
-            .await
-            .expect("SET");
+        let _: () = redis.set(prefix.key(&format!("old{n}")), 1).await.expect("SET");
     }
-    let _: () = redis
-        .hset(prefix.key("tally"), "k1", 100)
-        .await
-        .expect("HSET");
+    let _: () = redis.hset(prefix.key("tally"), "k1", 100).await.expect("HSET");
     let neighbour = format!("{}neighbour", prefix.prefix.trim_end_matches(':'));
     let _: () = redis.set(&neighbour, 1).await.expect("SET");
     let read_model = prefix.open().await;
-    apply_all(
-        &log,
-        &*read_model,
-        read_model.claim().await.expect("a claim"),
-    )
-    .await;
+    apply_all(&log, &*read_model, read_model.claim().await.expect("a claim")).await;
     assert_is_fold(&prefix, &log).await;
     assert_eq!(prefix.keys().await.len(), 3);
     assert!(redis.exists::<_, bool>(&neighbour).await.expect("EXISTS"));
@@ -356,11 +272,7 @@ async fn a_script_that_redis_forgot_is_sent_again() {
     let read_model = prefix.open().await;
     let claim = read_model.claim().await.expect("a claim");
     let mut redis = prefix.connection().await;
-    let _: () = redis::cmd("SCRIPT")
-        .arg("FLUSH")
-        .query_async(&mut redis)
-        .await
-        .expect("FLUSH");
+    let _: () = redis::cmd("SCRIPT").arg("FLUSH").query_async(&mut redis).await.expect("FLUSH");
     apply_all(&log, &*read_model, claim).await;
     assert_is_fold(&prefix, &log).await;
 }
@@ -387,21 +299,10 @@ async fn a_prefix_of_another_read_model_is_refused() {
     prefix.open().await.claim().await.expect("the first owner");
     let other = RedisReadModel::new(Other, prefix.connection().await, &prefix.prefix);
     let refused = other.claim().await.expect_err("the prefix is taken");
-    let told = std::error::Error::source(&refused)
-        .expect("a cause")
-        .to_string();
-    assert!(
-        told.contains("belongs to read model tally version 1"),
-        "{told}"
-    );
+    let told = std::error::Error::source(&refused).expect("a cause").to_string();
+    assert!(told.contains("belongs to read model tally version 1"), "{told}");
     let everywhere = RedisReadModel::new(Other, prefix.connection().await, "");
-    assert!(
-        !everywhere
-            .claim()
-            .await
-            .expect_err("no prefix")
-            .is_retryable()
-    );
+    assert!(!everywhere.claim().await.expect_err("no prefix").is_retryable());
 }
 
 #[tokio::test]
@@ -413,10 +314,7 @@ async fn a_command_that_could_never_be_sent_is_refused_with_its_event() {
         batch.command("SADD").key("set").arg(vec![1; 4_001]);
     })
     .await;
-    assert!(
-        matches!(long, Err(ReadModelError::Event { .. })),
-        "{long:?}"
-    );
+    assert!(matches!(long, Err(ReadModelError::Event { .. })), "{long:?}");
     let (longest, position) = applied(&prefix, |batch, _| {
         batch.command("SADD").key("set").arg(vec![1; 3_900]);
     })

@@ -15,18 +15,15 @@ use tokio_postgres::NoTls;
 const LONG: Duration = Duration::from_secs(60);
 
 async fn sql(url: &str) -> tokio_postgres::Client {
-    let (client, connection) = tokio_postgres::connect(url, NoTls)
-        .await
-        .expect("the database accepts connections");
+    let (client, connection) =
+        tokio_postgres::connect(url, NoTls).await.expect("the database accepts connections");
     tokio::spawn(connection);
     client
 }
 
 async fn setting(client: &tokio_postgres::Client, name: &str) -> String {
-    let row = client
-        .query_one("SELECT current_setting($1)", &[&name])
-        .await
-        .expect("the setting exists");
+    let row =
+        client.query_one("SELECT current_setting($1)", &[&name]).await.expect("the setting exists");
     row.get(0)
 }
 
@@ -40,9 +37,7 @@ async fn redis_connection(url: &str) -> redis::aio::MultiplexedConnection {
 
 fn kafka_client(brokers: &str) -> ClientConfig {
     let mut config = ClientConfig::new();
-    config
-        .set("bootstrap.servers", brokers)
-        .set("message.timeout.ms", "60000");
+    config.set("bootstrap.servers", brokers).set("message.timeout.ms", "60000");
     config
 }
 
@@ -79,10 +74,7 @@ async fn postgres_answers_and_is_durable() {
         .batch_execute("CREATE TABLE t (n int); INSERT INTO t VALUES (7)")
         .await
         .expect("the database is the test's own");
-    let row = client
-        .query_one("SELECT n FROM t", &[])
-        .await
-        .expect("the row is there");
+    let row = client.query_one("SELECT n FROM t", &[]).await.expect("the row is there");
     assert_eq!(row.get::<_, i32>(0), 7);
 }
 
@@ -92,10 +84,7 @@ async fn fresh_databases_do_not_see_each_other() {
     let (one, other) = tokio::join!(postgres.fresh_database(), postgres.fresh_database());
     assert_ne!(one.name(), other.name());
     let client = sql(one.url()).await;
-    client
-        .batch_execute("CREATE TABLE t ()")
-        .await
-        .expect("a table in the first");
+    client.batch_execute("CREATE TABLE t ()").await.expect("a table in the first");
     let row = sql(other.url())
         .await
         .query_one("SELECT to_regclass('t') IS NULL", &[])
@@ -136,23 +125,15 @@ async fn kafka_delivers_what_was_produced() {
     let kafka = services::kafka().await;
     let created = kafka.create_topic("created", 4).await;
     produce(kafka.brokers(), &created, "into a created topic").await;
-    assert_eq!(
-        first_message(kafka.brokers(), &created).await,
-        "into a created topic"
-    );
+    assert_eq!(first_message(kafka.brokers(), &created).await, "into a created topic");
     let on_first_use = kafka.fresh_topic("on-first-use");
     produce(kafka.brokers(), &on_first_use, "into a new topic").await;
-    assert_eq!(
-        first_message(kafka.brokers(), &on_first_use).await,
-        "into a new topic"
-    );
+    assert_eq!(first_message(kafka.brokers(), &on_first_use).await, "into a new topic");
 }
 
 #[tokio::test]
 async fn an_own_postgres_keeps_committed_rows_and_its_port_through_kill_and_start() {
-    let postgres = OwnPostgres::start()
-        .await
-        .expect("an own PostgreSQL starts");
+    let postgres = OwnPostgres::start().await.expect("an own PostgreSQL starts");
     let database = postgres.fresh_database().await;
     let client = sql(database.url()).await;
     client
@@ -160,26 +141,15 @@ async fn an_own_postgres_keeps_committed_rows_and_its_port_through_kill_and_star
         .await
         .expect("committed before the kill");
     postgres.kill().await.expect("killed");
-    assert!(
-        tokio_postgres::connect(database.url(), NoTls)
-            .await
-            .is_err(),
-        "it is dead"
-    );
+    assert!(tokio_postgres::connect(database.url(), NoTls).await.is_err(), "it is dead");
     postgres.start_again().await.expect("started again");
-    let row = sql(database.url())
-        .await
-        .query_one("SELECT n FROM t", &[])
-        .await
-        .expect("recovered");
+    let row = sql(database.url()).await.query_one("SELECT n FROM t", &[]).await.expect("recovered");
     assert_eq!(row.get::<_, i32>(0), 7);
 }
 
 #[tokio::test]
 async fn an_own_postgres_does_not_answer_while_paused_and_goes_on_afterwards() {
-    let postgres = OwnPostgres::start()
-        .await
-        .expect("an own PostgreSQL starts");
+    let postgres = OwnPostgres::start().await.expect("an own PostgreSQL starts");
     let client = sql(postgres.admin_url()).await;
     postgres.pause().await.expect("paused");
     let answer = client.batch_execute("SELECT 1");
@@ -193,18 +163,10 @@ async fn an_own_postgres_does_not_answer_while_paused_and_goes_on_afterwards() {
 #[tokio::test]
 async fn an_own_redis_keeps_acknowledged_writes_through_kill_and_start() {
     let redis = OwnRedis::start().await.expect("an own Redis starts");
-    let _: () = redis_connection(redis.url())
-        .await
-        .set("k", "v")
-        .await
-        .expect("SET");
+    let _: () = redis_connection(redis.url()).await.set("k", "v").await.expect("SET");
     redis.kill().await.expect("killed");
     redis.start_again().await.expect("started again");
-    let value: Option<String> = redis_connection(redis.url())
-        .await
-        .get("k")
-        .await
-        .expect("GET");
+    let value: Option<String> = redis_connection(redis.url()).await.get("k").await.expect("GET");
     assert_eq!(value.as_deref(), Some("v"));
 }
 
@@ -217,8 +179,5 @@ async fn an_own_kafka_keeps_messages_through_an_orderly_stop_and_a_kill() {
     kafka.start_again().await.expect("started after the stop");
     kafka.kill().await.expect("killed");
     kafka.start_again().await.expect("started after the kill");
-    assert_eq!(
-        first_message(kafka.brokers(), &topic).await,
-        "before the stop"
-    );
+    assert_eq!(first_message(kafka.brokers(), &topic).await, "before the stop");
 }

@@ -24,10 +24,7 @@ fn mdbook() -> Outcome<PathBuf> {
     let tools = tool_folder()?;
     let program = tools.join("bin").join("mdbook");
     if !program.is_file() {
-        println!(
-            "   mdBook is missing: building it once into {}",
-            tools.display()
-        );
+        println!("   mdBook is missing: building it once into {}", tools.display());
         // Without its web server and file watcher: half the build.
         let mut install = cargo(&["install", "mdbook", "--locked", "--no-default-features"]);
         run_quietly(install.args(["--features", "search", "--root"]).arg(&tools))?;

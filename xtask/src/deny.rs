@@ -11,14 +11,7 @@ use crate::workspace::{cargo, source_root, tool_folder};
 pub(crate) fn check() -> Outcome {
     let mut command = std::process::Command::new(cargo_deny()?);
     run(command
-        .args([
-            "--workspace",
-            "--all-features",
-            "check",
-            "licenses",
-            "bans",
-            "sources",
-        ])
+        .args(["--workspace", "--all-features", "check", "licenses", "bans", "sources"])
         .current_dir(source_root()))
 }
 
@@ -29,10 +22,7 @@ fn cargo_deny() -> Outcome<PathBuf> {
     let tools = tool_folder()?;
     let program = tools.join("bin").join("cargo-deny");
     if !program.is_file() {
-        println!(
-            "   cargo-deny is missing: building it once into {}",
-            tools.display()
-        );
+        println!("   cargo-deny is missing: building it once into {}", tools.display());
         let mut install = cargo(&["install", "cargo-deny", "--locked", "--root"]);
         run_quietly(install.arg(&tools))?;
     }

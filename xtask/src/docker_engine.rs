@@ -41,9 +41,7 @@ impl Engine {
             .stderr(err)
             .spawn()
             .map_err(|error| cannot_start(log, &error.to_string()))?;
-        let mut engine = Self {
-            daemon: Some(daemon),
-        };
+        let mut engine = Self { daemon: Some(daemon) };
         engine.wait_until_it_answers(log)?;
         Ok(engine)
     }

@@ -43,13 +43,7 @@ pub(crate) const IMAGES: [Image; 3] = [
 ];
 
 /// The files that define the self-made images.
-const DEFINITION: [&str; 5] = [
-    "packages.txt",
-    "pom.xml",
-    "postgres.sh",
-    "redis.sh",
-    "kafka.sh",
-];
+const DEFINITION: [&str; 5] = ["packages.txt", "pom.xml", "postgres.sh", "redis.sh", "kafka.sh"];
 
 /// The container's path, without which its entry points find no program.
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -57,10 +51,8 @@ const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin
 /// Makes an image of every service available to the running engine. Returns what the harness must be told: nothing
 /// for an image that the environment already names or an official one.
 pub(crate) fn provide(state_folder: &Path) -> Outcome<Vec<(String, String)>> {
-    let wanted: Vec<&Image> = IMAGES
-        .iter()
-        .filter(|image| std::env::var_os(image.variable).is_none())
-        .collect();
+    let wanted: Vec<&Image> =
+        IMAGES.iter().filter(|image| std::env::var_os(image.variable).is_none()).collect();
     let tag = definition_hash()?;
     let self_made_exist = wanted.iter().all(|image| exists(&image.self_made(&tag)));
     if !self_made_exist {
@@ -69,9 +61,7 @@ pub(crate) fn provide(state_folder: &Path) -> Outcome<Vec<(String, String)>> {
         }
         make(&wanted, &tag, state_folder)?;
     }
-    let told = wanted
-        .iter()
-        .map(|image| (image.variable.to_owned(), image.self_made(&tag)));
+    let told = wanted.iter().map(|image| (image.variable.to_owned(), image.self_made(&tag)));
     Ok(told.collect())
 }
 
@@ -121,11 +111,7 @@ fn make(wanted: &[&Image], tag: &str, state_folder: &Path) -> Outcome {
     make_folder(&workshop)?;
     let made = fetch_kafka(&workshop)
         .and_then(|()| file_system(&workshop))
-        .and_then(|()| {
-            wanted
-                .iter()
-                .try_for_each(|image| import(image, tag, &workshop))
-        });
+        .and_then(|()| wanted.iter().try_for_each(|image| import(image, tag, &workshop)));
     // Half a gigabyte that the engine now holds itself.
     drop(std::fs::remove_dir_all(&workshop));
     made
@@ -149,10 +135,9 @@ fn file_system(workshop: &Path) -> Outcome {
     let packages = std::fs::read_to_string(definition.join("packages.txt"))
         .map_err(|error| Failure::new(format!("could not read packages.txt: {error}")))?;
     let mut command = Command::new("mmdebstrap");
-    command.args(["--quiet", "--variant=apt"]).arg(format!(
-        "--include={}",
-        packages.split_whitespace().collect::<Vec<_>>().join(",")
-    ));
+    command
+        .args(["--quiet", "--variant=apt"])
+        .arg(format!("--include={}", packages.split_whitespace().collect::<Vec<_>>().join(",")));
     for unread in ["doc", "man", "locale"] {
         command.arg(format!("--dpkgopt=path-exclude=/usr/share/{unread}/*"));
     }
@@ -177,12 +162,9 @@ fn file_system(workshop: &Path) -> Outcome {
 
 /// The machine's own sources of Debian packages, which it reaches; other vendors' sources stay out.
 fn package_sources() -> Option<&'static str> {
-    [
-        "/etc/apt/sources.list.d/debian.sources",
-        "/etc/apt/sources.list",
-    ]
-    .into_iter()
-    .find(|path| Path::new(path).is_file())
+    ["/etc/apt/sources.list.d/debian.sources", "/etc/apt/sources.list"]
+        .into_iter()
+        .find(|path| Path::new(path).is_file())
 }
 
 fn import(image: &Image, tag: &str, workshop: &Path) -> Outcome {
@@ -190,19 +172,8 @@ fn import(image: &Image, tag: &str, workshop: &Path) -> Outcome {
     let default_command = format!("CMD {}", image.default_command);
     output_of(
         Command::new("docker")
-            .args([
-                "import",
-                "--change",
-                &entry_point,
-                "--change",
-                &default_command,
-            ])
-            .args([
-                "--change",
-                &format!("ENV {PATH}"),
-                "root.tar",
-                &image.self_made(tag),
-            ])
+            .args(["import", "--change", &entry_point, "--change", &default_command])
+            .args(["--change", &format!("ENV {PATH}"), "root.tar", &image.self_made(tag)])
             .current_dir(workshop),
     )
     .map(drop)

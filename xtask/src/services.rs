@@ -14,11 +14,8 @@ use crate::test_services::{Environment, TestServices};
 use crate::workspace::{Workspace, cargo};
 use crate::{bare_debian, images};
 
-const ADDRESSES: [&str; 3] = [
-    "HIGHWATER_TEST_POSTGRES_URL",
-    "HIGHWATER_TEST_REDIS_URL",
-    "HIGHWATER_TEST_KAFKA_BROKERS",
-];
+const ADDRESSES: [&str; 3] =
+    ["HIGHWATER_TEST_POSTGRES_URL", "HIGHWATER_TEST_REDIS_URL", "HIGHWATER_TEST_KAFKA_BROKERS"];
 const STOP_PATIENCE: Duration = Duration::from_secs(30);
 
 /// A machine on which the tests' containers can be started.
@@ -90,13 +87,7 @@ pub(crate) fn up() -> Outcome {
         state.write(ENGINE_PROCESS, &process.to_string())?;
     }
     step("build the test harness", || {
-        let arguments = [
-            "build",
-            "--package",
-            "highwater-tests",
-            "--bin",
-            "test-services",
-        ];
+        let arguments = ["build", "--package", "highwater-tests", "--bin", "test-services"];
         run_quietly(&mut cargo(&arguments))
     })?;
     let log = state.folder.join("test-services.log");
@@ -135,16 +126,9 @@ pub(crate) fn print_environment() -> Outcome {
 
 fn prepare_machine(outlives_us: bool) -> Outcome<Machine> {
     match engine_and_images(outlives_us) {
-        Err(failure)
-            if ADDRESSES
-                .iter()
-                .all(|name| std::env::var_os(name).is_some()) =>
-        {
+        Err(failure) if ADDRESSES.iter().all(|name| std::env::var_os(name).is_some()) => {
             println!("   services by the environment only; fault tests will fail: {failure}");
-            Ok(Machine {
-                engine: None,
-                images: Environment::new(),
-            })
+            Ok(Machine { engine: None, images: Environment::new() })
         }
         outcome => outcome,
     }
@@ -188,9 +172,7 @@ struct State {
 
 impl State {
     fn of(workspace: &Workspace) -> Outcome<Self> {
-        Ok(Self {
-            folder: workspace.state_folder()?,
-        })
+        Ok(Self { folder: workspace.state_folder()? })
     }
 
     /// The environment of the services that `up` started, if they still run.
@@ -201,11 +183,7 @@ impl State {
         }
         let environment = self.read(ENVIRONMENT)?;
         let pairs = environment.lines().filter_map(|line| line.split_once('='));
-        Some(
-            pairs
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                .collect(),
-        )
+        Some(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
     }
 
     /// Ends the process whose id is on file, if it is still the program it was.
@@ -248,8 +226,6 @@ fn is_running(id: u32, program: &str) -> bool {
 }
 
 fn lines(environment: &Environment) -> String {
-    let lines = environment
-        .iter()
-        .map(|(name, value)| format!("{name}={value}\n"));
+    let lines = environment.iter().map(|(name, value)| format!("{name}={value}\n"));
     lines.collect()
 }

@@ -35,17 +35,12 @@ pub(crate) fn step<T>(name: &str, work: impl FnOnce() -> Outcome<T>) -> Outcome<
 
 /// Runs a program with its output shown as it comes.
 pub(crate) fn run(command: &mut Command) -> Outcome {
-    let status = command
-        .stdin(Stdio::null())
-        .status()
-        .map_err(|error| cannot_start(command, &error))?;
+    let status =
+        command.stdin(Stdio::null()).status().map_err(|error| cannot_start(command, &error))?;
     if status.success() {
         return Ok(());
     }
-    Err(Failure::new(format!(
-        "{} ended with {status}",
-        line_of(command)
-    )))
+    Err(Failure::new(format!("{} ended with {status}", line_of(command))))
 }
 
 /// Runs a program and shows its output only if it fails.
@@ -55,10 +50,8 @@ pub(crate) fn run_quietly(command: &mut Command) -> Outcome {
 
 /// Runs a program and returns what it wrote to standard output.
 pub(crate) fn output_of(command: &mut Command) -> Outcome<String> {
-    let output = command
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|error| cannot_start(command, &error))?;
+    let output =
+        command.stdin(Stdio::null()).output().map_err(|error| cannot_start(command, &error))?;
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     if output.status.success() {
         return Ok(said);

@@ -16,7 +16,8 @@ pub(crate) fn everything() -> Outcome {
     step("build the tests", build_tests)?;
     let held = step("start services", || services::hold(&workspace, &machine))?;
     let tested = step("tests", || {
-        run(cargo(&["test", "--workspace", "--all-features", "--no-fail-fast"]).envs(held.environment()))
+        run(cargo(&["test", "--workspace", "--all-features", "--no-fail-fast"])
+            .envs(held.environment()))
     });
     step("stop services", || {
         held.release();
@@ -42,9 +43,7 @@ pub(crate) fn quick() -> Outcome {
 
 fn style() -> Outcome {
     step("house rules", tidy::check)?;
-    step("formatting", || {
-        run_quietly(&mut cargo(&["fmt", "--all", "--", "--check"]))
-    })
+    step("formatting", || run_quietly(&mut cargo(&["fmt", "--all", "--", "--check"])))
 }
 
 fn lints() -> Outcome {

@@ -34,11 +34,7 @@ impl TestServices {
     pub(crate) fn start_detached(target: &Path, images: &Environment, log: &Path) -> Outcome<Self> {
         let log = File::create(log).map_err(|error| cannot_start(&error.to_string()))?;
         let mut command = program(target);
-        command
-            .arg("--until-signal")
-            .stdin(Stdio::null())
-            .stderr(log)
-            .process_group(0);
+        command.arg("--until-signal").stdin(Stdio::null()).stderr(log).process_group(0);
         Self::spawn(&mut command, images)
     }
 
@@ -61,10 +57,9 @@ impl TestServices {
             .map_err(|error| cannot_start(&error.to_string()))?;
         let addresses = child.stdout.take().and_then(addresses);
         match addresses {
-            Some(addresses) => Ok(Self {
-                child,
-                environment: [addresses, images.clone()].concat(),
-            }),
+            Some(addresses) => {
+                Ok(Self { child, environment: [addresses, images.clone()].concat() })
+            }
             None => {
                 drop(child.wait());
                 Err(cannot_start("it ended before its services were ready"))
@@ -93,9 +88,7 @@ fn program(target: &Path) -> Command {
 }
 
 fn cannot_start(reason: &str) -> Failure {
-    Failure::new(format!(
-        "could not start the services for tests ({PROGRAM}): {reason}"
-    ))
+    Failure::new(format!("could not start the services for tests ({PROGRAM}): {reason}"))
 }
 
 #[cfg(test)]

@@ -67,10 +67,7 @@ impl RouteByCategory {
         domain: impl Into<String>,
         categories: impl IntoIterator<Item = impl Into<String>>,
     ) -> Self {
-        Self {
-            domain: domain.into(),
-            categories: categories.into_iter().map(Into::into).collect(),
-        }
+        Self { domain: domain.into(), categories: categories.into_iter().map(Into::into).collect() }
     }
 
     /// The topic of one category.

@@ -48,10 +48,7 @@ impl Health {
     /// True if no component has failed for good: what a liveness probe asks.
     #[must_use]
     pub fn is_live(&self) -> bool {
-        !self
-            .locked()
-            .values()
-            .any(|health| matches!(health, ComponentHealth::Failed { .. }))
+        !self.locked().values().any(|health| matches!(health, ComponentHealth::Failed { .. }))
     }
 
     pub(super) fn set(&self, component: &str, health: ComponentHealth) {

@@ -16,7 +16,9 @@ pub enum CaughtUpError {
     #[error("no component named {0:?} is hosted here")]
     Unknown(String),
     /// The component is behind, or stands still.
-    #[error("component {component:?} stands at {at} and has not reached {wanted} in {waited_ms} ms")]
+    #[error(
+        "component {component:?} stands at {at} and has not reached {wanted} in {waited_ms} ms"
+    )]
     TimedOut {
         /// Which one.
         component: String,
@@ -49,10 +51,7 @@ impl Progress {
 
     /// Says that everything up to `position` has had its effect.
     pub fn report(&self, component: &str, position: GlobalPosition) {
-        self.positions()
-            .entry(component.to_owned())
-            .or_default()
-            .send_replace(position);
+        self.positions().entry(component.to_owned()).or_default().send_replace(position);
     }
 
     /// Where a component stands, if it is known.

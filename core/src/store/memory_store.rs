@@ -219,10 +219,8 @@ impl CheckpointStore for MemoryStore {
         state: Option<&Payload>,
     ) -> Result<(), CheckpointError> {
         let mut log = self.log();
-        let stored = log
-            .checkpoints
-            .get_mut(&claim.consumer)
-            .filter(|stored| stored.epoch == claim.epoch);
+        let stored =
+            log.checkpoints.get_mut(&claim.consumer).filter(|stored| stored.epoch == claim.epoch);
         let Some(stored) = stored else {
             return Err(CheckpointError::Fenced {
                 consumer: claim.consumer.clone(),

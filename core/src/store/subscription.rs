@@ -30,14 +30,7 @@ impl Subscription {
     #[must_use]
     pub fn new(store: Arc<dyn EventStore>, selection: Selection, after: GlobalPosition) -> Self {
         let signal = store.signal();
-        Self {
-            store,
-            selection,
-            after,
-            page_size: 500,
-            signal,
-            poll: SHORTEST_POLL,
-        }
+        Self { store, selection, after, page_size: 500, signal, poll: SHORTEST_POLL }
     }
 
     /// Reads at most this many events at a time (500 unless told; at least 1).
@@ -63,10 +56,7 @@ impl Subscription {
     /// A dropped call loses nothing: the next one reads from the same place.
     pub async fn next_page(&mut self) -> Result<Page, ReadError> {
         loop {
-            let page = self
-                .store
-                .read_all(&self.selection, self.after, self.page_size)
-                .await?;
+            let page = self.store.read_all(&self.selection, self.after, self.page_size).await?;
             if page.read_to > self.after {
                 self.after = page.read_to;
                 self.poll = SHORTEST_POLL;

@@ -21,10 +21,7 @@ struct Counted {
 }
 
 impl Event for Counted {
-    const TYPES: &'static [EventDescriptor] = &[EventDescriptor {
-        name: "counted",
-        version: 1,
-    }];
+    const TYPES: &'static [EventDescriptor] = &[EventDescriptor { name: "counted", version: 1 }];
 
     fn event_type(&self) -> &'static str {
         "counted"
@@ -35,20 +32,13 @@ impl Event for Counted {
     }
 
     fn tags(&self) -> Result<Vec<Tag>, EncodeError> {
-        let tagged = |source: InvalidTag| EncodeError::Tag {
-            event_type: "counted",
-            source,
-        };
-        Ok(vec![
-            Tag::new("by", if self.by == 99 { "" } else { "some" }).map_err(tagged)?,
-        ])
+        let tagged = |source: InvalidTag| EncodeError::Tag { event_type: "counted", source };
+        Ok(vec![Tag::new("by", if self.by == 99 { "" } else { "some" }).map_err(tagged)?])
     }
 
     fn encode(&self) -> Result<Payload, EncodeError> {
-        Payload::from_value(self).map_err(|source| EncodeError::Data {
-            event_type: "counted",
-            source,
-        })
+        Payload::from_value(self)
+            .map_err(|source| EncodeError::Data { event_type: "counted", source })
     }
 
     fn decode(event_type: &str, schema_version: u32, data: &Payload) -> Result<Self, DecodeError> {
@@ -110,11 +100,7 @@ impl Decide<CountBy> for Count {
 }
 
 fn counted(by: u64) -> Counted {
-    Counted {
-        by,
-        is_forgotten: by == 98,
-        label: String::new(),
-    }
+    Counted { by, is_forgotten: by == 98, label: String::new() }
 }
 
 fn failure(test: impl FnOnce() + UnwindSafe) -> String {
@@ -137,10 +123,7 @@ fn a_test_that_holds_passes_and_goes_on() {
 #[test]
 fn decisions_see_the_time_that_is_given() {
     let late = Timestamp::constant(2_000_000_000, 0);
-    given_nothing::<Count>()
-        .at(late)
-        .when(CountBy(1))
-        .then_rejected(CountRejection::TooLate);
+    given_nothing::<Count>().at(late).when(CountBy(1)).then_rejected(CountRejection::TooLate);
 }
 
 #[test]
@@ -168,9 +151,7 @@ CountBy on Count led to other events than expected
 #[test]
 fn an_unexpected_rejection_is_shown_with_its_sentence() {
     let message = failure(|| {
-        given_nothing::<Count>()
-            .when(CountBy(101))
-            .then([counted(101)]);
+        given_nothing::<Count>().when(CountBy(101)).then([counted(101)]);
     });
     assert!(
         message
@@ -180,62 +161,39 @@ fn an_unexpected_rejection_is_shown_with_its_sentence() {
     let message = failure(|| {
         given_nothing::<Count>().when(CountBy(101)).then_nothing();
     });
-    assert!(
-        message.contains("but was rejected: the count would pass 100"),
-        "{message}"
-    );
+    assert!(message.contains("but was rejected: the count would pass 100"), "{message}");
 }
 
 #[test]
 fn another_rejection_than_expected_is_shown() {
     let message = failure(|| {
-        given_nothing::<Count>()
-            .when(CountBy(101))
-            .then_rejected(CountRejection::TooLate);
+        given_nothing::<Count>().when(CountBy(101)).then_rejected(CountRejection::TooLate);
     });
-    assert!(
-        message.contains("- TooLate\n+ TooFar(\n+     100,\n+ )"),
-        "{message}"
-    );
+    assert!(message.contains("- TooLate\n+ TooFar(\n+     100,\n+ )"), "{message}");
 }
 
 #[test]
 fn events_instead_of_a_rejection_or_of_nothing_are_shown() {
     let message = failure(|| {
-        given_nothing::<Count>()
-            .when(CountBy(7))
-            .then_rejected(CountRejection::TooLate);
+        given_nothing::<Count>().when(CountBy(7)).then_rejected(CountRejection::TooLate);
     });
-    assert!(
-        message.contains("should have been rejected: too late (TooLate)"),
-        "{message}"
-    );
+    assert!(message.contains("should have been rejected: too late (TooLate)"), "{message}");
     assert!(message.contains("by: 7"), "{message}");
     let message = failure(|| {
         given_nothing::<Count>().when(CountBy(7)).then_nothing();
     });
-    assert!(
-        message.contains("should have led to nothing, but did to"),
-        "{message}"
-    );
+    assert!(message.contains("should have led to nothing, but did to"), "{message}");
 }
 
 #[test]
 fn an_event_that_would_not_survive_being_stored_fails_the_test() {
     let message = failure(|| {
-        given_nothing::<Count>()
-            .when(CountBy(98))
-            .then([counted(98)]);
+        given_nothing::<Count>().when(CountBy(98)).then([counted(98)]);
     });
     assert!(message.contains("storing would change"), "{message}");
-    assert!(
-        message.contains("-     is_forgotten: true,\n+     is_forgotten: false,"),
-        "{message}"
-    );
+    assert!(message.contains("-     is_forgotten: true,\n+     is_forgotten: false,"), "{message}");
     let message = failure(|| {
-        given_nothing::<Count>()
-            .when(CountBy(99))
-            .then([counted(99)]);
+        given_nothing::<Count>().when(CountBy(99)).then([counted(99)]);
     });
     assert!(message.contains("can't be tagged"), "{message}");
 }

@@ -86,9 +86,7 @@ pub fn fulfilment(
             }
         })
         .pivot("confirm", |order: &Fulfilment| ConfirmOrder { order: order.order })
-        .call("hand over", |order, context| async move {
-            ended(hand_over(order, &context).await)
-        })
+        .call("hand over", |order, context| async move { ended(hand_over(order, &context).await) })
         .build()?;
     Ok(SagaManager::new(saga).with_max_concurrent(MAX_CONCURRENT))
 }
@@ -103,7 +101,9 @@ fn placed(event: &OrderEvent) -> Option<(String, Fulfilment)> {
 
 fn cancelled_by_customer(event: &OrderEvent) -> Option<String> {
     match event {
-        OrderEvent::Cancelled { order, reason: CancelReason::ByCustomer } => Some(order.to_string()),
+        OrderEvent::Cancelled { order, reason: CancelReason::ByCustomer } => {
+            Some(order.to_string())
+        }
         _ => None,
     }
 }

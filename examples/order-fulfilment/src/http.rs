@@ -28,11 +28,14 @@ pub fn router(service: Arc<Service>) -> Router {
         .route("/orders/{order}/cancel", post(orders::cancel))
         .route("/orders/{order}/history", get(orders::history))
         .route("/orders/{order}/notifications", get(reports::notifications))
+        .route("/backlog", get(reports::backlog))
         .route("/products/top", get(reports::top_products))
         .route("/stock/{product}", post(stock::receive))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
-        .fallback(|| async { Problem::not_found("no such address; see the README for those there are") })
+        .fallback(|| async {
+            Problem::not_found("no such address; see the README for those there are")
+        })
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .with_state(service)
 }

@@ -55,15 +55,15 @@ pub enum StackError {
         source: Box<dyn Error + Send + Sync>,
     },
     /// This program was built without the real stack.
-    #[error("{flag} needs a build with the real stack: cargo run -p order-fulfilment --features stack")]
+    #[error(
+        "{flag} needs a build with the real stack: cargo run -p order-fulfilment --features stack"
+    )]
     #[cfg_attr(feature = "stack", expect(dead_code, reason = "said by the embedded build only"))]
     NotBuiltIn { flag: &'static str },
 }
 
 impl StackError {
-    pub(crate) fn connect(
-        what: &'static str,
-    ) -> impl FnOnce(Box<dyn Error + Send + Sync>) -> Self {
+    pub(crate) fn connect(what: &'static str) -> impl FnOnce(Box<dyn Error + Send + Sync>) -> Self {
         move |source| Self::Connect { what, source }
     }
 }

@@ -45,7 +45,8 @@ async fn bad_input_is_refused_clearly_and_appends_nothing() {
     assert_refused(post().json(&order_of(json!("2"))), unprocessable, "lines[0].quantity").await;
     assert_refused(post().json(&json!({})), unprocessable, "missing field `lines`").await;
     assert_refused(post().json(&json!({ "lines": [], "x": 1 })), unprocessable, "`x`").await;
-    assert_refused(post().json(&json!({ "lines": [] })), StatusCode::CONFLICT, "at least one").await;
+    assert_refused(post().json(&json!({ "lines": [] })), StatusCode::CONFLICT, "at least one")
+        .await;
     let oversized = post().body(format!("{{\"lines\": \"{}\"}}", "x".repeat(200_000)));
     assert_refused(oversized, StatusCode::PAYLOAD_TOO_LARGE, "length limit").await;
     let plain = client.post(&orders).body("order");
@@ -55,13 +56,20 @@ async fn bad_input_is_refused_clearly_and_appends_nothing() {
 
     let unknown = format!("{orders}/01J9ZCWM3T5V8E0Q2R4S6XAYBD");
     assert_refused(client.get(&unknown), StatusCode::NOT_FOUND, "01J9ZCWM3T5V8E0Q2R4S6XAYBD").await;
-    assert_refused(client.get(format!("{unknown}/history")), StatusCode::NOT_FOUND, "no order").await;
+    assert_refused(client.get(format!("{unknown}/history")), StatusCode::NOT_FOUND, "no order")
+        .await;
     let cancel = client.post(format!("{unknown}/cancel"));
     assert_refused(cancel, StatusCode::CONFLICT, "no order of this id").await;
     assert_refused(client.get(format!("{orders}/one")), StatusCode::BAD_REQUEST, "ULID").await;
-    let product = client.post(format!("{}/stock/Tea%00pot", service.base)).json(&json!({"quantity": 1}));
+    let product =
+        client.post(format!("{}/stock/Tea%00pot", service.base)).json(&json!({"quantity": 1}));
     assert_refused(product, StatusCode::BAD_REQUEST, "product id").await;
-    assert_refused(client.get(format!("{}/nowhere", service.base)), StatusCode::NOT_FOUND, "README").await;
+    assert_refused(
+        client.get(format!("{}/nowhere", service.base)),
+        StatusCode::NOT_FOUND,
+        "README",
+    )
+    .await;
 
     assert_eq!(log_head(&client, &service).await, before, "nothing was appended");
 }

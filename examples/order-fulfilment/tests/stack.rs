@@ -12,9 +12,7 @@ use tokio::sync::watch;
 
 /// The program on a database, topics and keys of its own.
 fn on_stack(database: &str, brokers: &str, redis: &str, domain: &str) -> Program {
-    Program::on(&[
-        "--store", database, "--kafka", brokers, "--redis", redis, "--domain", domain,
-    ])
+    Program::on(&["--store", database, "--kafka", brokers, "--redis", redis, "--domain", domain])
 }
 
 /// A name that no other test uses, for topics, keys and the consumer group.

@@ -14,9 +14,7 @@ use super::variant::{EventType, Variant};
 
 /// The whole of what the derive writes.
 pub(crate) fn of(family: &Family) -> TokenStream {
-    let Family {
-        ident, highwater, ..
-    } = family;
+    let Family { ident, highwater, .. } = family;
     let structs = family.own().map(|event_type| structs(family, event_type));
     let (joined_types, types) = types(family);
     let event_type = event_type(family);
@@ -62,16 +60,10 @@ fn structs(family: &Family, event_type: &EventType) -> Option<TokenStream> {
     let serde_path = serde_crate.to_string().replace(' ', "");
     let (owned, borrowed) = (owned(family, event_type), borrowed(family, event_type));
     let lifetime = (!fields.is_empty()).then(|| quote!(<'a>));
-    let owned_fields = fields.iter().map(
-        |Field {
-             ident, ty, serde, ..
-         }| { quote!(#(#serde)* #ident: #ty) },
-    );
-    let borrowed_fields = fields.iter().map(
-        |Field {
-             ident, ty, serde, ..
-         }| { quote!(#(#serde)* #ident: &'a #ty) },
-    );
+    let owned_fields =
+        fields.iter().map(|Field { ident, ty, serde, .. }| quote!(#(#serde)* #ident: #ty));
+    let borrowed_fields =
+        fields.iter().map(|Field { ident, ty, serde, .. }| quote!(#(#serde)* #ident: &'a #ty));
     Some(quote! {
         #[derive(#serde_crate::Deserialize)]
         #[serde(crate = #serde_path, #serde)]
@@ -107,10 +99,8 @@ fn types(family: &Family) -> (Option<TokenStream>, TokenStream) {
     if families.is_empty() {
         return (None, quote!(#signature = #own;));
     }
-    let ambiguous = format!(
-        "an event type occurs twice in `{}`: among its families and its own",
-        family.ident
-    );
+    let ambiguous =
+        format!("an event type occurs twice in `{}`: among its families and its own", family.ident);
     let joined = quote! {
         const FAMILIES: &[&[#highwater::EventDescriptor]] = &[#own, #(#families),*];
         const JOINED: [#highwater::EventDescriptor; #highwater::__private::count_types(FAMILIES)] =
@@ -205,23 +195,14 @@ fn tags_of(family: &Family, event_type: &EventType) -> TokenStream {
         Data::Fields { fields, .. } => {
             let tagged = || fields.iter().filter(|field| field.tag.is_some());
             let idents = tagged().map(|field| &field.ident);
-            let tags = tagged().filter_map(
-                |Field {
-                     ident,
-                     ty,
-                     tag: name,
-                     ..
-                 }| { Some(tag(name.as_ref()?, ident, ty.span())) },
-            );
+            let tags = tagged().filter_map(|Field { ident, ty, tag: name, .. }| {
+                Some(tag(name.as_ref()?, ident, ty.span()))
+            });
             (quote!(Self::#ident { #(#idents,)* .. }), tags.collect())
         }
-        Data::Struct {
-            ty,
-            tag: Some(name),
-        } => (
-            quote!(Self::#ident(data)),
-            vec![tag(name, &quote!(data), ty.span())],
-        ),
+        Data::Struct { ty, tag: Some(name) } => {
+            (quote!(Self::#ident(data)), vec![tag(name, &quote!(data), ty.span())])
+        }
         Data::Struct { tag: None, .. } => (quote!(Self::#ident { .. }), Vec::new()),
     };
     if tags.is_empty() {
@@ -307,9 +288,7 @@ fn decode(family: &Family) -> TokenStream {
 }
 
 fn decode_own(family: &Family) -> TokenStream {
-    let Family {
-        ident, highwater, ..
-    } = family;
+    let Family { ident, highwater, .. } = family;
     let private = quote!(#highwater::__private);
     let err = quote!(#private::result::Result::Err);
     let family_name = ident.to_string();
@@ -322,9 +301,7 @@ fn decode_own(family: &Family) -> TokenStream {
             #err(#unknown)
         };
     }
-    let arms = family
-        .own()
-        .map(|event_type| decode_arms(family, event_type));
+    let arms = family.own().map(|event_type| decode_arms(family, event_type));
     quote! {
         let decoded: #private::result::Result<Self, #highwater::InvalidPayload> =
             match (event_type, schema_version) {
@@ -341,13 +318,7 @@ fn decode_own(family: &Family) -> TokenStream {
 
 /// One arm for the version that is written and one for each older version that is still read.
 fn decode_arms(family: &Family, event_type: &EventType) -> TokenStream {
-    let EventType {
-        ident,
-        name,
-        version,
-        upcasts,
-        data,
-    } = event_type;
+    let EventType { ident, name, version, upcasts, data } = event_type;
     let constructor = match data {
         Data::Fields { fields, .. } => {
             let owned = owned(family, event_type);

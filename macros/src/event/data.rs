@@ -75,12 +75,7 @@ impl Field {
     fn read(field: syn::Field, mistakes: &mut Mistakes) -> Option<Self> {
         let tag = read_tag(&field, mistakes);
         let serde = field.attrs.into_iter().filter(is_serde).collect();
-        Some(Self {
-            ident: field.ident?,
-            ty: field.ty,
-            serde,
-            tag,
-        })
+        Some(Self { ident: field.ident?, ty: field.ty, serde, tag })
     }
 }
 
@@ -127,11 +122,7 @@ fn serde_of_struct(family: &[Attribute], variant: &[Attribute]) -> TokenStream {
     // The variant's word comes last and counts.
     let mut keys: Vec<(String, TokenStream)> = Vec::new();
     for key in of_family.chain(of_variant) {
-        let name = key
-            .clone()
-            .into_iter()
-            .next()
-            .map(|token| token.to_string());
+        let name = key.clone().into_iter().next().map(|token| token.to_string());
         let name = name.unwrap_or_default();
         keys.retain(|(other, _)| *other != name);
         keys.push((name, key));
@@ -146,18 +137,13 @@ fn serde_keys(attributes: &[Attribute]) -> impl Iterator<Item = Meta> {
         .filter(|attribute| is_serde(attribute))
         // What serde can't parse, serde's own derive reports.
         .filter_map(|attribute| {
-            attribute
-                .parse_args_with(Punctuated::<Meta, Token![,]>::parse_terminated)
-                .ok()
+            attribute.parse_args_with(Punctuated::<Meta, Token![,]>::parse_terminated).ok()
         })
         .flatten()
 }
 
 fn name_of(meta: &Meta) -> String {
-    meta.path()
-        .get_ident()
-        .map(ToString::to_string)
-        .unwrap_or_default()
+    meta.path().get_ident().map(ToString::to_string).unwrap_or_default()
 }
 
 fn renamed_to_rename_all(meta: &Meta) -> Option<TokenStream> {

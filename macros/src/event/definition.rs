@@ -34,11 +34,7 @@ impl Family {
             .into_iter()
             .filter_map(|variant| Variant::read(variant, &input.ident, &input.attrs, &mut mistakes))
             .collect();
-        let family = Self {
-            ident: input.ident,
-            highwater,
-            variants,
-        };
+        let family = Self { ident: input.ident, highwater, variants };
         family.check_names_differ(&mut mistakes);
         mistakes.finish(Some(family))
     }

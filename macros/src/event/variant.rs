@@ -82,10 +82,7 @@ impl Variant {
         match variant.fields {
             Fields::Unnamed(mut fields) if fields.unnamed.len() == 1 => {
                 let field = fields.unnamed.pop()?.into_value();
-                Some(Self::Family {
-                    ident: variant.ident,
-                    ty: field.ty,
-                })
+                Some(Self::Family { ident: variant.ident, ty: field.ty })
             }
             _ => {
                 let message = "a `family` variant wraps one event family: write \
@@ -99,10 +96,7 @@ impl Variant {
 
 impl Keys {
     fn read(attributes: &[Attribute], mistakes: &mut Mistakes) -> Self {
-        let mut keys = Self {
-            is_understood: true,
-            ..Self::default()
-        };
+        let mut keys = Self { is_understood: true, ..Self::default() };
         mistakes.read(attributes, "event", |meta| {
             let read = keys.read_key(&meta);
             keys.is_understood &= read.is_ok();
@@ -167,10 +161,7 @@ impl Keys {
                 );
                 mistakes.add_at(upcast.at, message);
             }
-            if self.upcasts[..index]
-                .iter()
-                .any(|other| other.from == upcast.from)
-            {
+            if self.upcasts[..index].iter().any(|other| other.from == upcast.from) {
                 let message = format!("version {} has an upcast already", upcast.from);
                 mistakes.add_at(upcast.at, message);
             }
@@ -194,20 +185,13 @@ impl Upcast {
         let (Some(from), Some(with)) = (from, with) else {
             return Err(meta.error("write `upcast(from = 1, with = function)`"));
         };
-        Ok(Self {
-            from: version_of(&from)?,
-            with,
-            at: from.span(),
-        })
+        Ok(Self { from: version_of(&from)?, with, at: from.span() })
     }
 }
 
 fn version_of(literal: &LitInt) -> syn::Result<u32> {
     match literal.base10_parse()? {
-        0 => Err(syn::Error::new(
-            literal.span(),
-            "schema versions start at 1",
-        )),
+        0 => Err(syn::Error::new(literal.span(), "schema versions start at 1")),
         version => Ok(version),
     }
 }

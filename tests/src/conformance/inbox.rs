@@ -51,19 +51,13 @@ impl Noting {
     /// Fails the first so many messages, after its effect.
     #[must_use]
     pub fn failing(failures: usize) -> Self {
-        Self {
-            failures: Arc::new(AtomicUsize::new(failures)),
-            ..Self::default()
-        }
+        Self { failures: Arc::new(AtomicUsize::new(failures)), ..Self::default() }
     }
 
     /// As another consumer.
     #[must_use]
     pub fn named(consumer: &'static str) -> Self {
-        Self {
-            consumer: Some(consumer),
-            ..Self::default()
-        }
+        Self { consumer: Some(consumer), ..Self::default() }
     }
 
     fn name(&self) -> &str {
@@ -72,10 +66,7 @@ impl Noting {
 
     fn outcome(&self) -> Result<(), HandleError> {
         let fails = |left: usize| left.checked_sub(1);
-        match self
-            .failures
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, fails)
-        {
+        match self.failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, fails) {
             Ok(_) => Err(HandleError::unavailable("it fails on purpose")),
             Err(_) => Ok(()),
         }
@@ -136,21 +127,12 @@ pub async fn messages(count: usize) -> Vec<Message> {
     for n in 0..count {
         append(&log, NewEvent::new("tally.counted", &n).unwrap()).await;
     }
-    let page = log
-        .read_all(&Selection::All, GlobalPosition::START, count)
-        .await
-        .unwrap();
-    page.events
-        .into_iter()
-        .map(|event| Message::new(Topic::new("tally"), event))
-        .collect()
+    let page = log.read_all(&Selection::All, GlobalPosition::START, count).await.unwrap();
+    page.events.into_iter().map(|event| Message::new(Topic::new("tally"), event)).collect()
 }
 
 fn once<'a>(messages: impl IntoIterator<Item = &'a Message>) -> BTreeMap<String, i64> {
-    messages
-        .into_iter()
-        .map(|message| (message.id().to_string(), 1))
-        .collect()
+    messages.into_iter().map(|message| (message.id().to_string(), 1)).collect()
 }
 
 /// The same message again is acknowledged and has no further effect, in this process or another.
@@ -212,12 +194,7 @@ pub async fn a_message_dropped_at_any_await_has_one_effect_in_the_end(factory: &
 pub async fn each_consumer_has_its_own_effect(factory: &dyn InboxFactory) {
     let messages = messages(1).await;
     for consumer in ["one", "other", "one"] {
-        factory
-            .open(Noting::named(consumer))
-            .await
-            .handle(&messages[0])
-            .await
-            .unwrap();
+        factory.open(Noting::named(consumer)).await.handle(&messages[0]).await.unwrap();
     }
     assert_eq!(factory.noted().await[&messages[0].id().to_string()], 2);
 }

@@ -124,10 +124,7 @@ mod tests {
             for rest in chapter.split("pub async fn ").skip(1) {
                 let promise = rest.split('(').next().unwrap_or_default();
                 let entry = format!(" {promise},\n");
-                assert!(
-                    contents.contains(&entry),
-                    "{promise} is in no table of contents"
-                );
+                assert!(contents.contains(&entry), "{promise} is in no table of contents");
             }
         }
     }

@@ -49,11 +49,7 @@ impl Container {
             let host_port = free_host_port();
             match request(recipe, &image, host_port).start().await {
                 Ok(inner) => {
-                    return Ok(Self {
-                        inner,
-                        service: recipe.service,
-                        host_port,
-                    });
+                    return Ok(Self { inner, service: recipe.service, host_port });
                 }
                 Err(error) => reason = error.to_string(),
             }
@@ -75,24 +71,16 @@ impl Container {
     }
 
     pub(super) async fn pause(&self) -> Result<(), ServiceError> {
-        self.inner
-            .pause()
-            .await
-            .map_err(|error| self.failed("pause", error))
+        self.inner.pause().await.map_err(|error| self.failed("pause", error))
     }
 
     pub(super) async fn unpause(&self) -> Result<(), ServiceError> {
-        self.inner
-            .unpause()
-            .await
-            .map_err(|error| self.failed("unpause", error))
+        self.inner.unpause().await.map_err(|error| self.failed("unpause", error))
     }
 
     /// SIGKILL to every process inside; returns when they are gone.
     pub(super) async fn kill(&self) -> Result<(), ServiceError> {
-        let engine = docker_client_instance()
-            .await
-            .map_err(|error| self.failed("kill", error))?;
+        let engine = docker_client_instance().await.map_err(|error| self.failed("kill", error))?;
         let options = KillContainerOptionsBuilder::new().signal("SIGKILL").build();
         engine
             .kill_container(self.inner.id(), Some(options))
@@ -104,26 +92,16 @@ impl Container {
 
     /// SIGTERM, then SIGKILL after the engine's grace period; returns when it is down.
     pub(super) async fn stop(&self) -> Result<(), ServiceError> {
-        self.inner
-            .stop_with_timeout(None)
-            .await
-            .map_err(|error| self.failed("stop", error))
+        self.inner.stop_with_timeout(None).await.map_err(|error| self.failed("stop", error))
     }
 
     /// Starts it again after [`kill`](Self::kill) or [`stop`](Self::stop), on the same port, with its files.
     pub(super) async fn start_again(&self) -> Result<(), ServiceError> {
-        self.inner
-            .start()
-            .await
-            .map_err(|error| self.failed("start", error))
+        self.inner.start().await.map_err(|error| self.failed("start", error))
     }
 
     fn failed(&self, action: &'static str, error: impl std::fmt::Display) -> ServiceError {
-        ServiceError::Lifecycle {
-            service: self.service,
-            action,
-            reason: error.to_string(),
-        }
+        ServiceError::Lifecycle { service: self.service, action, reason: error.to_string() }
     }
 }
 

@@ -39,10 +39,7 @@ fn environment(host_port: u16) -> Vec<(&'static str, String)> {
         ("KAFKA_LISTENERS", "PLAINTEXT://:9092,CONTROLLER://:9093"),
         ("KAFKA_CONTROLLER_LISTENER_NAMES", "CONTROLLER"),
         ("KAFKA_CONTROLLER_QUORUM_VOTERS", "1@localhost:9093"),
-        (
-            "KAFKA_LISTENER_SECURITY_PROTOCOL_MAP",
-            "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
-        ),
+        ("KAFKA_LISTENER_SECURITY_PROTOCOL_MAP", "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT"),
         ("KAFKA_LOG_DIRS", "/tmp/kafka-data"),
         ("KAFKA_AUTO_CREATE_TOPICS_ENABLE", "true"),
         ("KAFKA_NUM_PARTITIONS", "3"),
@@ -50,10 +47,7 @@ fn environment(host_port: u16) -> Vec<(&'static str, String)> {
         ("KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR", "1"),
         ("KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR", "1"),
         ("KAFKA_TRANSACTION_STATE_LOG_MIN_ISR", "1"),
-        (
-            "KAFKA_SHARE_COORDINATOR_STATE_TOPIC_REPLICATION_FACTOR",
-            "1",
-        ),
+        ("KAFKA_SHARE_COORDINATOR_STATE_TOPIC_REPLICATION_FACTOR", "1"),
         ("KAFKA_SHARE_COORDINATOR_STATE_TOPIC_MIN_ISR", "1"),
         // The defaults (50 partitions each) cost a small machine seconds at the first group join.
         ("KAFKA_OFFSETS_TOPIC_NUM_PARTITIONS", "4"),
@@ -91,10 +85,7 @@ impl KafkaService {
             }
         };
         answers(&brokers).await?;
-        Ok(Self {
-            brokers,
-            _container: container,
-        })
+        Ok(Self { brokers, _container: container })
     }
 
     /// `host:port,…`, for `bootstrap.servers`.
@@ -198,22 +189,17 @@ fn has_broker(brokers: &str) -> Result<(), KafkaError> {
         .create()?;
     let metadata = consumer.fetch_metadata(None, ATTEMPT)?;
     if metadata.brokers().is_empty() {
-        return Err(KafkaError::MetadataFetch(
-            rdkafka::types::RDKafkaErrorCode::AllBrokersDown,
-        ));
+        return Err(KafkaError::MetadataFetch(rdkafka::types::RDKafkaErrorCode::AllBrokersDown));
     }
     Ok(())
 }
 
 async fn create_topic(brokers: &str, name: &str, partitions: i32) -> Result<String, ServiceError> {
     let topic = fresh_topic(name);
-    let refused = |reason: String| ServiceError::Setup {
-        action: format!("create topic {topic}"),
-        reason,
-    };
-    let admin: AdminClient<DefaultClientContext> = client(brokers)
-        .create()
-        .map_err(|error| refused(error.to_string()))?;
+    let refused =
+        |reason: String| ServiceError::Setup { action: format!("create topic {topic}"), reason };
+    let admin: AdminClient<DefaultClientContext> =
+        client(brokers).create().map_err(|error| refused(error.to_string()))?;
     let new_topic = NewTopic::new(&topic, partitions, TopicReplication::Fixed(1));
     let outcomes = admin
         .create_topics(&[new_topic], &AdminOptions::new())

@@ -58,10 +58,7 @@ impl PostgresService {
             }
         };
         answers(&admin_url).await?;
-        Ok(Self {
-            admin_url,
-            _container: container,
-        })
+        Ok(Self { admin_url, _container: container })
     }
 
     /// The URL of the superuser's database, for what concerns the whole server. Contains the password.
@@ -75,9 +72,7 @@ impl PostgresService {
     /// # Panics
     /// When the server refuses, with its reason.
     pub async fn fresh_database(&self) -> Database {
-        fresh_database(&self.admin_url)
-            .await
-            .unwrap_or_else(|error| panic!("{error}"))
+        fresh_database(&self.admin_url).await.unwrap_or_else(|error| panic!("{error}"))
     }
 }
 
@@ -99,9 +94,8 @@ impl OwnPostgres {
     /// # Panics
     /// When the server refuses, with its reason.
     pub async fn fresh_database(&self) -> Database {
-        let mut database = fresh_database(&self.admin_url)
-            .await
-            .unwrap_or_else(|error| panic!("{error}"));
+        let mut database =
+            fresh_database(&self.admin_url).await.unwrap_or_else(|error| panic!("{error}"));
         // It goes with its container, which may be dead when the test ends.
         database.is_dropped_by_us = false;
         database
@@ -113,10 +107,7 @@ impl OwnService for OwnPostgres {
         let container = Container::start(&RECIPE).await?;
         let admin_url = admin_url_at(&container);
         answers(&admin_url).await?;
-        Ok(Self {
-            container,
-            admin_url,
-        })
+        Ok(Self { container, admin_url })
     }
 
     async fn ready(&self) -> Result<(), ServiceError> {
@@ -153,9 +144,7 @@ impl Database {
 /// The URL stays out: it contains the password.
 impl std::fmt::Debug for Database {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Database")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
+        f.debug_struct("Database").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
@@ -169,10 +158,8 @@ impl Drop for Database {
         let statement = format!(r#"DROP DATABASE IF EXISTS "{}" WITH (FORCE)"#, self.name);
         let admin_url = self.admin_url.clone();
         let worker = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .ok()?;
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
             runtime.block_on(execute(&admin_url, &statement)).ok()
         });
         drop(worker.join());
@@ -195,15 +182,12 @@ async fn answers(admin_url: &str) -> Result<(), ServiceError> {
 async fn fresh_database(admin_url: &str) -> Result<Database, ServiceError> {
     let name = format!("test_{}", unique_name());
     // template0, because nobody can be connected to it and so block the copy.
-    execute(
-        admin_url,
-        &format!(r#"CREATE DATABASE "{name}" TEMPLATE template0"#),
-    )
-    .await
-    .map_err(|error| ServiceError::Setup {
-        action: format!("create database {name}"),
-        reason: with_causes(&error),
-    })?;
+    execute(admin_url, &format!(r#"CREATE DATABASE "{name}" TEMPLATE template0"#)).await.map_err(
+        |error| ServiceError::Setup {
+            action: format!("create database {name}"),
+            reason: with_causes(&error),
+        },
+    )?;
     Ok(Database {
         url: with_database(admin_url, &name),
         name,
@@ -251,10 +235,7 @@ mod tests {
         let cases = [
             ("postgres://u:p@h:1/old", "postgres://u:p@h:1/new"),
             ("postgres://u:p@h:1", "postgres://u:p@h:1/new"),
-            (
-                "postgres://h/old?sslmode=disable",
-                "postgres://h/new?sslmode=disable",
-            ),
+            ("postgres://h/old?sslmode=disable", "postgres://h/new?sslmode=disable"),
         ];
         for (url, expected) in cases {
             assert_eq!(with_database(url, "new"), expected);
@@ -263,9 +244,6 @@ mod tests {
 
     #[test]
     fn an_address_in_a_message_has_no_password() {
-        assert_eq!(
-            without_credentials("postgres://u:secret@h:1/d?x=y"),
-            "h:1/d"
-        );
+        assert_eq!(without_credentials("postgres://u:secret@h:1/d?x=y"), "h:1/d");
     }
 }

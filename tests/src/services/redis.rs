@@ -17,13 +17,7 @@ const RECIPE: Recipe = Recipe {
     container_port: 6379,
     environment: |_| Vec::new(),
     // Every write reaches the disk before its answer: a read model must not forget its checkpoint in a kill -9 test.
-    command: &[
-        "redis-server",
-        "--appendonly",
-        "yes",
-        "--appendfsync",
-        "always",
-    ],
+    command: &["redis-server", "--appendonly", "yes", "--appendfsync", "always"],
 };
 
 /// A Redis server shared by all tests of the process.
@@ -46,10 +40,7 @@ impl RedisService {
             }
         };
         answers(&url).await?;
-        Ok(Self {
-            url,
-            _container: container,
-        })
+        Ok(Self { url, _container: container })
     }
 
     /// Where to connect.

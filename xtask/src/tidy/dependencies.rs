@@ -31,11 +31,7 @@ const STOREYS: [&[&str]; 4] = [
 pub(super) fn breaches(workspace: &Workspace) -> Outcome<Vec<String>> {
     let mut found: Vec<String> = workspace.packages.iter().flat_map(upward).collect();
     found.extend(workspace.packages.iter().flat_map(around_the_facade));
-    if workspace
-        .packages
-        .iter()
-        .any(|package| package.name == RUNTIME_FREE)
-    {
+    if workspace.packages.iter().any(|package| package.name == RUNTIME_FREE) {
         found.extend(runtime_in_domain()?);
     }
     Ok(found)
@@ -43,10 +39,7 @@ pub(super) fn breaches(workspace: &Workspace) -> Outcome<Vec<String>> {
 
 /// The storey of a package; what uses the house stands above all of it.
 fn storey(name: &str) -> usize {
-    STOREYS
-        .iter()
-        .position(|storey| storey.contains(&name))
-        .unwrap_or(STOREYS.len())
+    STOREYS.iter().position(|storey| storey.contains(&name)).unwrap_or(STOREYS.len())
 }
 
 fn upward(package: &Package) -> Vec<String> {
@@ -57,12 +50,7 @@ fn upward(package: &Package) -> Vec<String> {
         .dependencies
         .iter()
         .filter(|name| !is_above_the_house && ours(name) && storey(name) >= own)
-        .map(|name| {
-            format!(
-                "{} must not depend on {name}: dependencies run down",
-                package.name
-            )
-        })
+        .map(|name| format!("{} must not depend on {name}: dependencies run down", package.name))
         .collect()
 }
 
@@ -79,21 +67,10 @@ fn around_the_facade(package: &Package) -> Vec<String> {
 
 /// A domain crate stays free of tokio, through all that it depends on.
 fn runtime_in_domain() -> Outcome<Option<String>> {
-    let arguments = [
-        "tree",
-        "--package",
-        RUNTIME_FREE,
-        "--edges",
-        "normal",
-        "--prefix",
-        "none",
-    ];
+    let arguments = ["tree", "--package", RUNTIME_FREE, "--edges", "normal", "--prefix", "none"];
     let tree = output_of(&mut cargo(&arguments))?;
     let has_tokio = tree.lines().any(|line| line.starts_with("tokio "));
-    Ok(
-        has_tokio
-            .then(|| format!("{RUNTIME_FREE} pulls in tokio: a domain crate needs no runtime")),
-    )
+    Ok(has_tokio.then(|| format!("{RUNTIME_FREE} pulls in tokio: a domain crate needs no runtime")))
 }
 
 #[cfg(test)]
@@ -117,10 +94,7 @@ mod tests {
             ("highwater-tests", "highwater"),
         ];
         for (name, dependency) in allowed {
-            assert!(
-                upward(&package(name, "", dependency)).is_empty(),
-                "{name} → {dependency}"
-            );
+            assert!(upward(&package(name, "", dependency)).is_empty(), "{name} → {dependency}");
         }
         let forbidden = [
             ("highwater-core", "highwater-sagas"),
@@ -129,11 +103,7 @@ mod tests {
             ("highwater-core", "highwater-tests"),
         ];
         for (name, dependency) in forbidden {
-            assert_eq!(
-                upward(&package(name, "", dependency)).len(),
-                1,
-                "{name} → {dependency}"
-            );
+            assert_eq!(upward(&package(name, "", dependency)).len(), 1, "{name} → {dependency}");
         }
     }
 

@@ -40,17 +40,9 @@ fn assert_stored(event: DomainEvent, name: &str, fields: &str) {
 
 #[test]
 fn of_an_order() {
-    let line = OrderLine {
-        product: teapot(),
-        quantity: two(),
-        unit_price: cents(1_200),
-    };
+    let line = OrderLine { product: teapot(), quantity: two(), unit_price: cents(1_200) };
     let line_json = r#"{"product":"teapot","quantity":2,"unit_price_cents":1200}"#;
-    let placed = OrderEvent::Placed {
-        order: order(),
-        lines: vec![line],
-        total: cents(2_400),
-    };
+    let placed = OrderEvent::Placed { order: order(), lines: vec![line], total: cents(2_400) };
     let fields = format!(r#"{ORDER},"lines":[{line_json}],"total_cents":2400"#);
     assert_stored(DomainEvent::Order(placed), "order.placed", &fields);
     let confirmed = OrderEvent::Confirmed { order: order() };
@@ -67,23 +59,15 @@ fn of_a_cancellation_with_its_reason() {
             CancelReason::OutOfStock { product: teapot() },
             r#"{"kind":"out_of_stock","product":"teapot"}"#,
         ),
-        (
-            CancelReason::PaymentDeclined,
-            r#"{"kind":"payment_declined"}"#,
-        ),
+        (CancelReason::PaymentDeclined, r#"{"kind":"payment_declined"}"#),
         (CancelReason::TookTooLong, r#"{"kind":"took_too_long"}"#),
         (
-            CancelReason::Other {
-                detail: "flood".to_owned(),
-            },
+            CancelReason::Other { detail: "flood".to_owned() },
             r#"{"kind":"other","detail":"flood"}"#,
         ),
     ];
     for (reason, json) in reasons {
-        let cancelled = OrderEvent::Cancelled {
-            order: order(),
-            reason,
-        };
+        let cancelled = OrderEvent::Cancelled { order: order(), reason };
         let fields = format!(r#"{ORDER},"reason":{json}"#);
         assert_stored(DomainEvent::Order(cancelled), "order.cancelled", &fields);
     }
@@ -94,37 +78,15 @@ fn of_the_stock() {
     let (product, order, quantity) = (teapot, order(), two());
     let stored = |event, name, fields: &str| assert_stored(DomainEvent::Stock(event), name, fields);
     let counted = format!(r#"{STOCK},"quantity":2"#);
-    let received = StockEvent::Received {
-        product: product(),
-        quantity,
-    };
-    stored(
-        received,
-        "stock.received",
-        r#""product":"teapot","quantity":2"#,
-    );
-    let reserved = StockEvent::Reserved {
-        product: product(),
-        order,
-        quantity,
-    };
+    let received = StockEvent::Received { product: product(), quantity };
+    stored(received, "stock.received", r#""product":"teapot","quantity":2"#);
+    let reserved = StockEvent::Reserved { product: product(), order, quantity };
     stored(reserved, "stock.reserved", &counted);
-    let released = StockEvent::Released {
-        product: product(),
-        order,
-        quantity,
-    };
+    let released = StockEvent::Released { product: product(), order, quantity };
     stored(released, "stock.released", &counted);
-    let barred = StockEvent::ReservationBarred {
-        product: product(),
-        order,
-    };
+    let barred = StockEvent::ReservationBarred { product: product(), order };
     stored(barred, "stock.reservation_barred", STOCK);
-    let shipped = StockEvent::Shipped {
-        product: product(),
-        order,
-        quantity,
-    };
+    let shipped = StockEvent::Shipped { product: product(), order, quantity };
     stored(shipped, "stock.shipped", &counted);
 }
 
@@ -136,71 +98,40 @@ fn of_a_payment() {
     };
     let charged = PaymentEvent::Charged { order, amount };
     stored(charged, "payment.charged", r#","amount_cents":2400"#);
-    let declined = PaymentEvent::Declined {
-        order,
-        reason: "card expired".to_owned(),
-    };
+    let declined = PaymentEvent::Declined { order, reason: "card expired".to_owned() };
     stored(declined, "payment.declined", r#","reason":"card expired""#);
     let refunded = PaymentEvent::Refunded { order, amount };
     stored(refunded, "payment.refunded", r#","amount_cents":2400"#);
-    stored(
-        PaymentEvent::RefundNotNeeded { order },
-        "payment.refund_not_needed",
-        "",
-    );
+    stored(PaymentEvent::RefundNotNeeded { order }, "payment.refund_not_needed", "");
 }
 
 #[test]
 fn of_a_shipment() {
     let tracking = TrackingCode::new("HW-1").unwrap();
-    let dispatched = ShipmentEvent::Dispatched {
-        order: order(),
-        tracking,
-    };
+    let dispatched = ShipmentEvent::Dispatched { order: order(), tracking };
     let fields = format!(r#"{ORDER},"tracking":"HW-1""#);
-    assert_stored(
-        DomainEvent::Shipment(dispatched),
-        "shipment.dispatched",
-        &fields,
-    );
+    assert_stored(DomainEvent::Shipment(dispatched), "shipment.dispatched", &fields);
     let delivered = ShipmentEvent::Delivered { order: order() };
-    assert_stored(
-        DomainEvent::Shipment(delivered),
-        "shipment.delivered",
-        ORDER,
-    );
+    assert_stored(DomainEvent::Shipment(delivered), "shipment.delivered", ORDER);
 }
 
 #[test]
 fn every_event_type_is_pinned_here() {
     let source = include_str!("stored_form.rs");
     for known in DomainEvent::TYPES {
-        assert!(
-            source.contains(&format!("\"{}\"", known.name)),
-            "{} is not",
-            known.name
-        );
+        assert!(source.contains(&format!("\"{}\"", known.name)), "{} is not", known.name);
     }
 }
 
 #[test]
 fn every_event_of_an_order_is_found_by_its_tag() {
     let tags = |event: &DomainEvent| -> Vec<String> {
-        event
-            .tags()
-            .unwrap()
-            .iter()
-            .map(ToString::to_string)
-            .collect()
+        event.tags().unwrap().iter().map(ToString::to_string).collect()
     };
     let confirmed = DomainEvent::Order(OrderEvent::Confirmed { order: order() });
     assert_eq!(tags(&confirmed), [format!("order:{}", order())]);
     let (product, order) = (teapot(), order());
-    let reserved = StockEvent::Reserved {
-        product,
-        order,
-        quantity: two(),
-    };
+    let reserved = StockEvent::Reserved { product, order, quantity: two() };
     let expected = ["product:teapot".to_owned(), format!("order:{order}")];
     assert_eq!(tags(&DomainEvent::Stock(reserved)), expected);
 }

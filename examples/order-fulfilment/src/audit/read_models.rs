@@ -12,11 +12,12 @@ pub async fn compare(books: &Books, stack: &Stack, audit: &mut Audit) -> Result<
     let orders = books
         .orders
         .iter()
-        .map(|(order, book)| (order.clone(), (book.status.to_owned(), book.total_cents, book.changes)))
+        .map(|(order, book)| {
+            (order.clone(), (book.status.to_owned(), book.total_cents, book.changes))
+        })
         .collect();
     let rows = stack.read.orders().await?;
-    let rows =
-        rows.into_iter().map(|row| (row.order, (row.status, row.total_cents, row.changes)));
+    let rows = rows.into_iter().map(|row| (row.order, (row.status, row.total_cents, row.changes)));
     equal("the order status equals a fold of the log", orders, rows.collect(), audit);
 
     let top = stack.top_products.top(u32::from(u16::MAX)).await?;

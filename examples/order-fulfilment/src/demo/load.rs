@@ -69,9 +69,8 @@ impl Load {
         let started = Instant::now();
         let mut acknowledged = 0;
         let mut latencies = Histogram::new_with_bounds(1, SLOWEST_US, 3).expect("bounds in order");
-        let mut placed = stream::iter(0..orders)
-            .map(|order| self.place_one(order))
-            .buffer_unordered(customers);
+        let mut placed =
+            stream::iter(0..orders).map(|order| self.place_one(order)).buffer_unordered(customers);
         while let Some(latency) = placed.next().await {
             latencies.saturating_record(latency?.as_micros() as u64);
             acknowledged += 1;

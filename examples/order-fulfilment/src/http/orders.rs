@@ -7,8 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use highwater::{
-    CommandId, CommandReceipt, GlobalPosition, Metadata, RecordedEvent, StreamVersion,
-    stream_of,
+    CommandId, CommandReceipt, GlobalPosition, Metadata, RecordedEvent, StreamVersion, stream_of,
 };
 use order_domain::OrderId;
 use order_domain::orders::{CancelOrder, Order, OrderLine, PlaceOrder};
@@ -62,8 +61,7 @@ pub async fn cancel(
 ) -> Result<Json<Accepted>, Problem> {
     let request = idempotency_key(&headers, "cancel-order")?.unwrap_or_else(CommandId::new);
     let metadata = Metadata::default().with_command(request);
-    let receipt =
-        service.app.commands().execute_with(CancelOrder { order }, metadata).await?;
+    let receipt = service.app.commands().execute_with(CancelOrder { order }, metadata).await?;
     Ok(Json(accepted(order, &receipt)))
 }
 
@@ -107,8 +105,7 @@ pub async fn history(
 ) -> Result<Json<Vec<HistoryEntry>>, Problem> {
     let stream = stream_of::<Order>(&order)
         .map_err(|error| Problem::malformed(StatusCode::BAD_REQUEST, error.to_string()))?;
-    let events =
-        service.app.store().read_stream(&stream, StreamVersion::EMPTY, HISTORY).await?;
+    let events = service.app.store().read_stream(&stream, StreamVersion::EMPTY, HISTORY).await?;
     if events.is_empty() {
         return Err(unknown(order));
     }

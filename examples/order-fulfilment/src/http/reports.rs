@@ -6,10 +6,11 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use order_domain::OrderId;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::body::{Asked, PathPart};
 use super::problem::Problem;
+use crate::audit::is_final;
 use crate::read_models::notifications::Notification;
 use crate::read_models::top_products::ProductUnits;
 use crate::service::Service;
@@ -19,6 +20,21 @@ pub async fn orders_by_status(
     State(service): State<Arc<Service>>,
 ) -> Result<Json<BTreeMap<String, i64>>, Problem> {
     Ok(Json(service.read.orders_by_status().await?.into_iter().collect()))
+}
+
+/// What is still to be done.
+#[derive(Serialize)]
+pub struct Backlog {
+    open_orders: i64,
+    untold_changes: i64,
+}
+
+/// `GET /backlog`: orders that haven't ended, and changes that customers weren't told yet.
+pub async fn backlog(State(service): State<Arc<Service>>) -> Result<Json<Backlog>, Problem> {
+    let counts = service.read.orders_by_status().await?;
+    let open = counts.iter().filter(|(status, _)| !is_final(status));
+    let open_orders = open.map(|(_, count)| count).sum();
+    Ok(Json(Backlog { open_orders, untold_changes: service.read.untold_changes().await? }))
 }
 
 /// How many products to tell.

@@ -17,6 +17,9 @@ const TABLE: &str = "
 const INSERT: &str = "INSERT INTO notifications (order_id, version, text) VALUES ($1, $2, $3)";
 const OF_ORDER: &str = "SELECT text FROM notifications WHERE order_id = $1 ORDER BY version";
 const COUNT: &str = "SELECT order_id, COUNT(*) FROM notifications GROUP BY order_id";
+const UNTOLD: &str = "
+    SELECT (SELECT CAST(COALESCE(SUM(changes), 0) AS BIGINT) FROM order_status)
+         - (SELECT COUNT(*) FROM notifications)";
 
 /// One thing that a customer was told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -37,6 +40,12 @@ impl ReadDatabase {
             sqlx::query_as(OF_ORDER).bind(order).fetch_all(pool).await
         })?;
         Ok(rows.into_iter().map(|(text,)| Notification { text }).collect())
+    }
+
+    /// How many changes of orders their customers haven't been told yet.
+    pub async fn untold_changes(&self) -> Result<i64, sqlx::Error> {
+        let (untold,) = on_either!(self, |pool| sqlx::query_as(UNTOLD).fetch_one(pool).await)?;
+        Ok(untold)
     }
 
     /// How many notifications each order led to.

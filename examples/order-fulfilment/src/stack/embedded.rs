@@ -13,9 +13,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions};
 use super::StackError;
 use crate::read_models::ReadDatabase;
 
-pub(super) async fn open(
-    folder: &Path,
-) -> Result<(Arc<dyn EventStore>, ReadDatabase), StackError> {
+pub(super) async fn open(folder: &Path) -> Result<(Arc<dyn EventStore>, ReadDatabase), StackError> {
     std::fs::create_dir_all(folder)
         .map_err(|source| StackError::Folder { folder: folder.to_owned(), source })?;
     let store = SqliteStore::open(folder.join("log.db"))

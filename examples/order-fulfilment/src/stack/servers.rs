@@ -25,12 +25,9 @@ pub(super) async fn connect_postgres(
     Ok((store, ReadDatabase::Postgres(read)))
 }
 
-pub(super) async fn connect_redis(
-    url: &str,
-    domain: &str,
-) -> Result<TopProductsStore, StackError> {
-    let client = redis::Client::open(url)
-        .map_err(|error| StackError::connect("Redis")(error.into()))?;
+pub(super) async fn connect_redis(url: &str, domain: &str) -> Result<TopProductsStore, StackError> {
+    let client =
+        redis::Client::open(url).map_err(|error| StackError::connect("Redis")(error.into()))?;
     let connection = ConnectionManager::new(client)
         .await
         .map_err(|error| StackError::connect("Redis")(error.into()))?;

@@ -23,11 +23,7 @@ pub async fn an_append_to_several_streams_succeeds_as_one(log: &dyn LogFactory) 
         .and_to(stream("c"), ExpectedVersion::Any, events(1));
     appended(&*store, append).await;
     for (key, length) in [("a", 3), ("b", 1), ("c", 1)] {
-        assert_eq!(
-            whole_stream(&*store, &stream(key)).await.len(),
-            length,
-            "stream {key}"
-        );
+        assert_eq!(whole_stream(&*store, &stream(key)).await.len(), length, "stream {key}");
     }
 }
 
@@ -74,9 +70,7 @@ pub async fn no_reader_sees_half_an_append(log: &dyn LogFactory) {
 /// settles it, and doubles nothing.
 pub async fn an_append_that_was_dropped_in_flight_is_whole_or_absent(log: &dyn LogFactory) {
     let store = log.open().await;
-    let dropped: Vec<_> = (0..30)
-        .map(|index| marked(&format!("dropped {index}"), 3))
-        .collect();
+    let dropped: Vec<_> = (0..30).map(|index| marked(&format!("dropped {index}"), 3)).collect();
     for (index, append) in dropped.iter().enumerate() {
         let in_flight = store.append(append.clone());
         abandon_after(index % 6, in_flight).await;
@@ -84,10 +78,7 @@ pub async fn an_append_that_was_dropped_in_flight_is_whole_or_absent(log: &dyn L
     for append in &dropped {
         let ids: Vec<EventId> = append.events().map(|event| event.id).collect();
         let found = store.find(&ids).await.unwrap().len();
-        assert!(
-            found == 0 || found == 3,
-            "{found} of 3 events are in the log"
-        );
+        assert!(found == 0 || found == 3, "{found} of 3 events are in the log");
         store.append(append.clone()).await.unwrap();
         assert_eq!(store.find(&ids).await.unwrap().len(), 3);
     }
@@ -112,9 +103,7 @@ pub(super) async fn abandon_after<F: Future>(polls: usize, in_flight: F) {
 fn marked(key: &str, count: usize) -> Append {
     let mark = Metadata::default().with_correlation(CorrelationId::new());
     let some = |count| -> Vec<NewEvent> {
-        (0..count)
-            .map(|_| event("marked").with_metadata(mark.clone()))
-            .collect()
+        (0..count).map(|_| event("marked").with_metadata(mark.clone())).collect()
     };
     let any = ExpectedVersion::Any;
     Append::to(stream(key), any, some(count - 1)).and_to(stream(&format!("{key}'")), any, some(1))
@@ -128,10 +117,8 @@ async fn look_for_halves(
 ) -> usize {
     loop {
         let is_last_look = is_done.load(Ordering::SeqCst);
-        let page = store
-            .read_all(&Selection::All, GlobalPosition::START, usize::MAX)
-            .await
-            .unwrap();
+        let page =
+            store.read_all(&Selection::All, GlobalPosition::START, usize::MAX).await.unwrap();
         let mut seen: HashMap<Option<CorrelationId>, usize> = HashMap::new();
         for event in &page.events {
             *seen.entry(event.metadata.correlation).or_default() += 1;

@@ -18,33 +18,22 @@ pub async fn the_first_claim_starts_before_the_first_event(log: &dyn LogFactory)
 pub async fn a_claim_raises_the_epoch_and_returns_what_was_stored(log: &dyn LogFactory) {
     let store = log.open().await;
     let first = store.claim("relay").await.unwrap();
-    store
-        .advance(&first, position(5), Some(&state("at five")))
-        .await
-        .unwrap();
+    store.advance(&first, position(5), Some(&state("at five"))).await.unwrap();
     store.advance(&first, position(7), None).await.unwrap();
     let second = log.open().await.claim("relay").await.unwrap();
     assert!(second.epoch > first.epoch);
-    assert_eq!(
-        (second.position, second.state),
-        (position(7), Some(state("at five")))
-    );
+    assert_eq!((second.position, second.state), (position(7), Some(state("at five"))));
 }
 
 /// Who was taken over from is told so, and changes nothing, not even by standing still.
 pub async fn a_former_claimant_is_fenced_and_changes_nothing(log: &dyn LogFactory) {
     let (store, other) = (log.open().await, log.open().await);
     let zombie = store.claim("relay").await.unwrap();
-    store
-        .advance(&zombie, position(5), Some(&state("five")))
-        .await
-        .unwrap();
+    store.advance(&zombie, position(5), Some(&state("five"))).await.unwrap();
     let holder = other.claim("relay").await.unwrap();
     for late in [3, 5, 9] {
-        let refusal = store
-            .advance(&zombie, position(late), Some(&state("late")))
-            .await
-            .unwrap_err();
+        let refusal =
+            store.advance(&zombie, position(late), Some(&state("late"))).await.unwrap_err();
         assert!(!refusal.is_retryable());
         let CheckpointError::Fenced { consumer, epoch } = refusal else {
             panic!("expected to be fenced, got {refusal:?}");
@@ -53,35 +42,20 @@ pub async fn a_former_claimant_is_fenced_and_changes_nothing(log: &dyn LogFactor
     }
     other.advance(&holder, position(6), None).await.unwrap();
     let next = store.claim("relay").await.unwrap();
-    assert_eq!(
-        (next.position, next.state),
-        (position(6), Some(state("five")))
-    );
+    assert_eq!((next.position, next.state), (position(6), Some(state("five"))));
 }
 
 /// A claim that was never made moves nothing, neither of a known consumer nor of an unknown one.
 pub async fn a_claim_that_was_never_made_is_fenced(log: &dyn LogFactory) {
     let store = log.open().await;
     let known = store.claim("known").await.unwrap();
-    let of_the_future = Claim {
-        epoch: known.epoch + 1,
-        ..known.clone()
-    };
-    let of_nobody = Claim {
-        consumer: "unknown".to_owned(),
-        ..known
-    };
+    let of_the_future = Claim { epoch: known.epoch + 1, ..known.clone() };
+    let of_nobody = Claim { consumer: "unknown".to_owned(), ..known };
     for forged in [of_the_future, of_nobody] {
         let refusal = store.advance(&forged, position(1), None).await.unwrap_err();
-        assert!(
-            matches!(refusal, CheckpointError::Fenced { .. }),
-            "{refusal:?}"
-        );
+        assert!(matches!(refusal, CheckpointError::Fenced { .. }), "{refusal:?}");
     }
-    assert_eq!(
-        store.claim("unknown").await.unwrap().position,
-        GlobalPosition::START
-    );
+    assert_eq!(store.claim("unknown").await.unwrap().position, GlobalPosition::START);
 }
 
 /// A checkpoint never moves back; what is given as the state is stored even so.
@@ -89,69 +63,39 @@ pub async fn a_checkpoint_never_moves_back_but_takes_the_state(log: &dyn LogFact
     let store = log.open().await;
     let claim = store.claim("relay").await.unwrap();
     for (to, text) in [(8, "eight"), (3, "back"), (8, "again")] {
-        store
-            .advance(&claim, position(to), Some(&state(text)))
-            .await
-            .unwrap();
+        store.advance(&claim, position(to), Some(&state(text))).await.unwrap();
     }
     let stored = store.claim("relay").await.unwrap();
-    assert_eq!(
-        (stored.position, stored.state),
-        (position(8), Some(state("again")))
-    );
+    assert_eq!((stored.position, stored.state), (position(8), Some(state("again"))));
 }
 
 /// Advancing without a state keeps the one that is stored; a JSON `null` is a state.
 pub async fn no_state_leaves_the_stored_one(log: &dyn LogFactory) {
     let store = log.open().await;
     let claim = store.claim("relay").await.unwrap();
-    store
-        .advance(&claim, position(1), Some(&state("kept")))
-        .await
-        .unwrap();
+    store.advance(&claim, position(1), Some(&state("kept"))).await.unwrap();
     store.advance(&claim, position(2), None).await.unwrap();
     let claim = store.claim("relay").await.unwrap();
     assert_eq!(claim.state, Some(state("kept")));
     let null = Payload::from_json("null".to_owned()).unwrap();
-    store
-        .advance(&claim, position(3), Some(&null))
-        .await
-        .unwrap();
+    store.advance(&claim, position(3), Some(&null)).await.unwrap();
     assert_eq!(store.claim("relay").await.unwrap().state, Some(null));
 }
 
 /// Consumers are told apart by their whole name, and don't touch each other.
 pub async fn consumers_do_not_touch_each_other(log: &dyn LogFactory) {
     let store = log.open().await;
-    let names = [
-        "relay",
-        "Relay",
-        "relay ",
-        "",
-        "relay'; DROP TABLE checkpoints; --",
-        "🦀%_",
-    ];
+    let names = ["relay", "Relay", "relay ", "", "relay'; DROP TABLE checkpoints; --", "🦀%_"];
     let mut claims = Vec::new();
     for (index, name) in names.iter().enumerate() {
         let claim = store.claim(name).await.unwrap();
-        store
-            .advance(&claim, position(index as u64 + 1), None)
-            .await
-            .unwrap();
+        store.advance(&claim, position(index as u64 + 1), None).await.unwrap();
         claims.push(claim);
     }
     for (index, claim) in claims.iter().enumerate() {
-        store
-            .advance(claim, GlobalPosition::START, None)
-            .await
-            .unwrap();
+        store.advance(claim, GlobalPosition::START, None).await.unwrap();
         let next = store.claim(names[index]).await.unwrap();
-        assert_eq!(
-            next.position,
-            position(index as u64 + 1),
-            "consumer {:?}",
-            names[index]
-        );
+        assert_eq!(next.position, position(index as u64 + 1), "consumer {:?}", names[index]);
     }
 }
 

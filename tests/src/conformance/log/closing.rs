@@ -45,10 +45,7 @@ pub async fn closing_waits_for_the_appends_in_flight(log: &dyn LogFactory) {
         match outcome {
             Ok(appended) => {
                 assert_eq!(found.len(), 2, "acknowledged and not in the log");
-                assert!(
-                    appended.position <= head,
-                    "committed after close had returned"
-                );
+                assert!(appended.position <= head, "committed after close had returned");
             }
             Err(AppendError::Closed) => assert!(found.is_empty(), "refused and in the log"),
             Err(other) => panic!("expected Closed, got {other:?}"),

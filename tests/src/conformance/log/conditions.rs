@@ -14,16 +14,9 @@ use super::given::{
 pub async fn a_match_behind_the_position_fails_the_append(log: &dyn LogFactory) {
     let store = log.open().await;
     let decided_at = store.high_water_mark().await.unwrap();
-    appended(
-        &*store,
-        to_any(&stream("a"), vec![tagged("taken", &["seat:1"])]),
-    )
-    .await;
+    appended(&*store, to_any(&stream("a"), vec![tagged("taken", &["seat:1"])])).await;
     let refusal = refused(&*store, if_no(query_tagged(&["seat:1"]), decided_at)).await;
-    assert!(
-        matches!(refusal, AppendError::ConditionFailed),
-        "{refusal:?}"
-    );
+    assert!(matches!(refusal, AppendError::ConditionFailed), "{refusal:?}");
     assert!(refusal.is_conflict());
     assert_eq!(everything(&*store, &Selection::All).await.len(), 1);
 }
@@ -32,18 +25,10 @@ pub async fn a_match_behind_the_position_fails_the_append(log: &dyn LogFactory) 
 pub async fn a_match_at_or_before_the_position_does_not_fail_it(log: &dyn LogFactory) {
     let store = log.open().await;
     for _ in 0..3 {
-        appended(
-            &*store,
-            to_any(&stream("a"), vec![tagged("taken", &["seat:1"])]),
-        )
-        .await;
+        appended(&*store, to_any(&stream("a"), vec![tagged("taken", &["seat:1"])])).await;
     }
     let decided_at = store.high_water_mark().await.unwrap();
-    appended(
-        &*store,
-        to_any(&stream("a"), vec![tagged("taken", &["seat:2"])]),
-    )
-    .await;
+    appended(&*store, to_any(&stream("a"), vec![tagged("taken", &["seat:2"])])).await;
     appended(&*store, if_no(query_tagged(&["seat:1"]), decided_at)).await;
 }
 
@@ -66,13 +51,8 @@ pub async fn types_are_alternatives_tags_are_all_needed_items_are_alternatives(
         Query::of(QueryItem::tagged([other.clone()])).or(QueryItem::tagged([to.clone()])),
     ];
     for query in matching {
-        let outcome = store
-            .append(if_no(query.clone(), GlobalPosition::START))
-            .await;
-        assert!(
-            matches!(outcome, Err(AppendError::ConditionFailed)),
-            "{query:?}: {outcome:?}"
-        );
+        let outcome = store.append(if_no(query.clone(), GlobalPosition::START)).await;
+        assert!(matches!(outcome, Err(AppendError::ConditionFailed)), "{query:?}: {outcome:?}");
     }
     let missing = [
         Query::of(QueryItem::types(["other"])),
@@ -81,9 +61,7 @@ pub async fn types_are_alternatives_tags_are_all_needed_items_are_alternatives(
         Query::of(QueryItem::types(["noticed"]).and_tag(to)),
     ];
     for query in missing {
-        let outcome = store
-            .append(if_no(query.clone(), GlobalPosition::START))
-            .await;
+        let outcome = store.append(if_no(query.clone(), GlobalPosition::START)).await;
         assert!(outcome.is_ok(), "{query:?}: {outcome:?}");
     }
 }
@@ -101,10 +79,7 @@ pub async fn an_item_that_names_nothing_matches_every_event(log: &dyn LogFactory
     let everything = || Query::of(QueryItem::default());
     appended(&*store, if_no(everything(), GlobalPosition::START)).await;
     let refusal = refused(&*store, if_no(everything(), GlobalPosition::START)).await;
-    assert!(
-        matches!(refusal, AppendError::ConditionFailed),
-        "{refusal:?}"
-    );
+    assert!(matches!(refusal, AppendError::ConditionFailed), "{refusal:?}");
     let head = store.high_water_mark().await.unwrap();
     appended(&*store, if_no(everything(), head)).await;
 }
@@ -112,26 +87,16 @@ pub async fn an_item_that_names_nothing_matches_every_event(log: &dyn LogFactory
 /// A condition doesn't replace the expected version, nor the other way round.
 pub async fn a_condition_and_an_expected_version_must_both_hold(log: &dyn LogFactory) {
     let store = log.open().await;
-    appended(
-        &*store,
-        to_any(&stream("a"), vec![tagged("taken", &["seat:1"])]),
-    )
-    .await;
+    appended(&*store, to_any(&stream("a"), vec![tagged("taken", &["seat:1"])])).await;
     let condition = |text| AppendCondition::new(query_tagged(&[text]), GlobalPosition::START);
     let append = |version, text| {
         Append::to(stream("a"), exactly(version), vec![event("next")])
             .with_condition(condition(text))
     };
     let refusal = refused(&*store, append(1, "seat:1")).await;
-    assert!(
-        matches!(refusal, AppendError::ConditionFailed),
-        "{refusal:?}"
-    );
+    assert!(matches!(refusal, AppendError::ConditionFailed), "{refusal:?}");
     let refusal = refused(&*store, append(0, "seat:2")).await;
-    assert!(
-        matches!(refusal, AppendError::VersionConflict { .. }),
-        "{refusal:?}"
-    );
+    assert!(matches!(refusal, AppendError::VersionConflict { .. }), "{refusal:?}");
     appended(&*store, append(1, "seat:2")).await;
 }
 
@@ -140,11 +105,7 @@ pub async fn the_events_of_the_append_itself_do_not_count(log: &dyn LogFactory) 
     let store = log.open().await;
     let seats = vec![tagged("taken", &["seat:1"]), tagged("taken", &["seat:1"])];
     let condition = AppendCondition::new(query_tagged(&["seat:1"]), GlobalPosition::START);
-    appended(
-        &*store,
-        to_any(&stream("a"), seats).with_condition(condition),
-    )
-    .await;
+    appended(&*store, to_any(&stream("a"), seats).with_condition(condition)).await;
 }
 
 /// Of many decisions made at the same place, through several handles and to streams of their own,
@@ -156,11 +117,9 @@ pub async fn of_many_appends_on_the_same_decision_one_succeeds(log: &dyn LogFact
         let decided_at = handles[0].high_water_mark().await.unwrap();
         let tasks = (0..16).map(|index| {
             let store = handles[index % 2].clone();
-            let append = to_any(
-                &stream(&format!("{round}.{index}")),
-                vec![tagged("taken", &[&seat])],
-            )
-            .with_condition(AppendCondition::new(query_tagged(&[&seat]), decided_at));
+            let append =
+                to_any(&stream(&format!("{round}.{index}")), vec![tagged("taken", &[&seat])])
+                    .with_condition(AppendCondition::new(query_tagged(&[&seat]), decided_at));
             tokio::spawn(async move { store.append(append).await })
         });
         let mut winners = 0;
@@ -181,10 +140,8 @@ pub async fn appends_with_disjoint_conditions_do_not_fail_each_other(log: &dyn L
     let tasks = (0..40).map(|index| {
         let seat = format!("seat:{index}");
         let store = handles[index % 2].clone();
-        let append =
-            to_any(&stream(&seat), vec![tagged("taken", &[&seat, "hall:1"])]).with_condition(
-                AppendCondition::new(query_tagged(&[&seat]), GlobalPosition::START),
-            );
+        let append = to_any(&stream(&seat), vec![tagged("taken", &[&seat, "hall:1"])])
+            .with_condition(AppendCondition::new(query_tagged(&[&seat]), GlobalPosition::START));
         tokio::spawn(async move { store.append(append).await })
     });
     for task in tasks.collect::<Vec<_>>() {
@@ -207,17 +164,11 @@ pub async fn a_query_with_many_items_is_answered(log: &dyn LogFactory) {
         appended(&*store, to_any(&stream("a"), vec![taken])).await;
     }
     let refusal = refused(&*store, if_no(query.clone(), GlobalPosition::START)).await;
-    assert!(
-        matches!(refusal, AppendError::ConditionFailed),
-        "{refusal:?}"
-    );
+    assert!(matches!(refusal, AppendError::ConditionFailed), "{refusal:?}");
     let selection = Selection::Query(query);
     let all = everything(&*store, &selection).await;
     assert_eq!(all.len(), 2);
-    let first = store
-        .read_all(&selection, GlobalPosition::START, 1)
-        .await
-        .unwrap();
+    let first = store.read_all(&selection, GlobalPosition::START, 1).await.unwrap();
     assert_eq!(first.events, all[..1]);
     assert_eq!(first.read_to, all[0].position);
 }

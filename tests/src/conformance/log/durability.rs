@@ -35,10 +35,7 @@ pub async fn positions_and_versions_go_on_when_the_log_is_opened_again(log: &dyn
         store.close().await;
     }
     let store = log.open().await;
-    assert_eq!(
-        versions(&whole_stream(&*store, &stream("a")).await),
-        [1, 2, 3, 4]
-    );
+    assert_eq!(versions(&whole_stream(&*store, &stream("a")).await), [1, 2, 3, 4]);
 }
 
 /// Who doesn't know whether an append came through may ask from anywhere.
@@ -48,13 +45,7 @@ pub async fn an_append_repeated_in_another_process_is_recognised(log: &dyn LogFa
     let first = appended(&*store, append.clone()).await;
     store.close().await;
     let again = appended(&*log.open().await, append).await;
-    assert_eq!(
-        again,
-        Appended {
-            was_repeated: true,
-            ..first
-        }
-    );
+    assert_eq!(again, Appended { was_repeated: true, ..first });
 }
 
 /// Positions, states and epochs of consumers are durable: a restart can't revive a zombie.
@@ -62,19 +53,13 @@ pub async fn checkpoints_and_their_epochs_outlive_their_store(log: &dyn LogFacto
     let state = Payload::from_value(&"state").unwrap();
     let store = log.open().await;
     let first = store.claim("relay").await.unwrap();
-    store
-        .advance(&first, position(4), Some(&state))
-        .await
-        .unwrap();
+    store.advance(&first, position(4), Some(&state)).await.unwrap();
     store.close().await;
     drop(store);
     let store = log.open().await;
     let second = store.claim("relay").await.unwrap();
     assert!(second.epoch > first.epoch);
-    assert_eq!(
-        (second.position, second.state.clone()),
-        (position(4), Some(state))
-    );
+    assert_eq!((second.position, second.state.clone()), (position(4), Some(state)));
     assert!(store.advance(&first, position(9), None).await.is_err());
 }
 

@@ -18,20 +18,14 @@ pub async fn no_stream_accepts_only_a_new_stream(log: &dyn LogFactory) {
     let store = log.open().await;
     let new = || Append::to(stream("a"), ExpectedVersion::NoStream, events(1));
     appended(&*store, new()).await;
-    assert!(matches!(
-        refused(&*store, new()).await,
-        AppendError::VersionConflict { .. }
-    ));
+    assert!(matches!(refused(&*store, new()).await, AppendError::VersionConflict { .. }));
 }
 
 /// `StreamExists` accepts a stream that has an event.
 pub async fn stream_exists_accepts_only_a_stream_with_events(log: &dyn LogFactory) {
     let store = log.open().await;
     let more = || Append::to(stream("a"), ExpectedVersion::StreamExists, events(1));
-    assert!(matches!(
-        refused(&*store, more()).await,
-        AppendError::VersionConflict { .. }
-    ));
+    assert!(matches!(refused(&*store, more()).await, AppendError::VersionConflict { .. }));
     appended(&*store, to_any(&stream("a"), events(1))).await;
     appended(&*store, more()).await;
 }
@@ -43,10 +37,7 @@ pub async fn an_exact_version_accepts_only_that_version(log: &dyn LogFactory) {
     appended(&*store, at(0)).await;
     for wrong in [0, 1, 3] {
         let refusal = refused(&*store, at(wrong)).await;
-        assert!(
-            matches!(refusal, AppendError::VersionConflict { .. }),
-            "{refusal:?}"
-        );
+        assert!(matches!(refusal, AppendError::VersionConflict { .. }), "{refusal:?}");
     }
     appended(&*store, at(2)).await;
 }
@@ -64,18 +55,10 @@ pub async fn a_conflict_names_the_stream_the_expected_and_the_actual_version(log
     ];
     for (of, demanded, found) in wrong {
         let refusal = refused(&*store, Append::to(of.clone(), demanded, events(1))).await;
-        let AppendError::VersionConflict {
-            stream,
-            expected,
-            actual,
-        } = refusal
-        else {
+        let AppendError::VersionConflict { stream, expected, actual } = refusal else {
             panic!("expected a conflict, got {refusal:?}");
         };
-        assert_eq!(
-            (stream, expected, actual),
-            (of, demanded, StreamVersion::new(found))
-        );
+        assert_eq!((stream, expected, actual), (of, demanded, StreamVersion::new(found)));
     }
 }
 
@@ -115,21 +98,13 @@ pub async fn a_conflict_costs_the_appends_beside_it_nothing(log: &dyn LogFactory
     let store = log.open().await;
     let tasks = (0..60).map(|index| {
         let store = store.clone();
-        let expected = if index % 3 == 0 {
-            exactly(9)
-        } else {
-            ExpectedVersion::NoStream
-        };
+        let expected = if index % 3 == 0 { exactly(9) } else { ExpectedVersion::NoStream };
         let append = Append::to(stream(&index.to_string()), expected, events(1));
         tokio::spawn(async move { (index, store.append(append).await) })
     });
     for task in tasks.collect::<Vec<_>>() {
         let (index, outcome) = task.await.unwrap();
-        assert_eq!(
-            outcome.is_err(),
-            index % 3 == 0,
-            "append {index}: {outcome:?}"
-        );
+        assert_eq!(outcome.is_err(), index % 3 == 0, "append {index}: {outcome:?}");
     }
     assert_eq!(everything(&*store, &Selection::All).await.len(), 40);
 }

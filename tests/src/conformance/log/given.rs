@@ -32,8 +32,7 @@ pub fn event(event_type: &str) -> NewEvent {
 /// An event of a type that carries tags.
 #[must_use]
 pub fn tagged(event_type: &str, tags: &[&str]) -> NewEvent {
-    tags.iter()
-        .fold(event(event_type), |event, text| event.with_tag(tag(text)))
+    tags.iter().fold(event(event_type), |event, text| event.with_tag(tag(text)))
 }
 
 /// Several events of one type.
@@ -92,10 +91,7 @@ pub async fn everything(store: &dyn EventStore, selection: &Selection) -> Vec<Re
 
 /// Reads one stream from its start.
 pub async fn whole_stream(store: &dyn EventStore, stream: &StreamId) -> Vec<RecordedEvent> {
-    store
-        .read_stream(stream, StreamVersion::EMPTY, usize::MAX)
-        .await
-        .unwrap()
+    store.read_stream(stream, StreamVersion::EMPTY, usize::MAX).await.unwrap()
 }
 
 /// The versions of events, in the order they came in.
@@ -107,8 +103,5 @@ pub fn versions(events: &[RecordedEvent]) -> Vec<u64> {
 /// The types of events, in the order they came in.
 #[must_use]
 pub fn types(events: &[RecordedEvent]) -> Vec<&str> {
-    events
-        .iter()
-        .map(|event| event.event_type.as_str())
-        .collect()
+    events.iter().map(|event| event.event_type.as_str()).collect()
 }

@@ -20,10 +20,7 @@ pub async fn an_append_without_events_is_invalid(log: &dyn LogFactory) {
         to_any(&stream("a"), events(1)).and_to(stream("b"), ExpectedVersion::Any, vec![]);
     for append in [to_any(&stream("a"), vec![]), empty_part] {
         let refusal = refused(&*store, append).await;
-        assert!(
-            matches!(refusal, AppendError::Invalid(InvalidAppend::Empty)),
-            "{refusal:?}"
-        );
+        assert!(matches!(refusal, AppendError::Invalid(InvalidAppend::Empty)), "{refusal:?}");
     }
     assert!(everything(&*store, &Selection::All).await.is_empty());
 }
@@ -34,19 +31,10 @@ pub async fn an_append_with_a_stream_or_an_id_twice_is_invalid(log: &dyn LogFact
     let twice =
         to_any(&stream("a"), events(1)).and_to(stream("a"), ExpectedVersion::Any, events(1));
     let refusal = refused(&*store, twice).await;
-    assert!(
-        matches!(refusal, AppendError::Invalid(InvalidAppend::StreamTwice(_))),
-        "{refusal:?}"
-    );
+    assert!(matches!(refusal, AppendError::Invalid(InvalidAppend::StreamTwice(_))), "{refusal:?}");
     let same = event("same");
     let refusal = refused(&*store, to_any(&stream("a"), vec![same.clone(), same])).await;
-    assert!(
-        matches!(
-            refusal,
-            AppendError::Invalid(InvalidAppend::EventIdTwice(_))
-        ),
-        "{refusal:?}"
-    );
+    assert!(matches!(refusal, AppendError::Invalid(InvalidAppend::EventIdTwice(_))), "{refusal:?}");
     assert!(everything(&*store, &Selection::All).await.is_empty());
 }
 
@@ -55,20 +43,11 @@ pub async fn an_append_beyond_the_limits_is_invalid(log: &dyn LogFactory) {
     let store = log.open().await;
     let too_large = NewEvent::new("large", &"x".repeat(8 * MIB)).unwrap();
     let refusal = refused(&*store, to_any(&stream("a"), vec![too_large])).await;
-    assert!(
-        matches!(
-            refusal,
-            AppendError::Invalid(InvalidAppend::TooLarge { .. })
-        ),
-        "{refusal:?}"
-    );
+    assert!(matches!(refusal, AppendError::Invalid(InvalidAppend::TooLarge { .. })), "{refusal:?}");
     let refusal = refused(&*store, to_any(&stream("a"), events(10_001))).await;
     assert!(!refusal.is_retryable());
     assert!(
-        matches!(
-            refusal,
-            AppendError::Invalid(InvalidAppend::TooManyEvents { events: 10_001 })
-        ),
+        matches!(refusal, AppendError::Invalid(InvalidAppend::TooManyEvents { events: 10_001 })),
         "{refusal:?}"
     );
     assert!(everything(&*store, &Selection::All).await.is_empty());
@@ -77,21 +56,14 @@ pub async fn an_append_beyond_the_limits_is_invalid(log: &dyn LogFactory) {
 /// What is within the limits is accepted: ten thousand events with tags, and eight megabytes.
 pub async fn the_largest_append_is_accepted(log: &dyn LogFactory) {
     let store = log.open().await;
-    let many = (0..10_000)
-        .map(|_| tagged("many", &["k:1", "k:2"]))
-        .collect();
+    let many = (0..10_000).map(|_| tagged("many", &["k:1", "k:2"])).collect();
     appended(&*store, to_any(&stream("many"), many)).await;
     let large = NewEvent::new("large", &"x".repeat(8 * MIB - 2)).unwrap();
     appended(&*store, to_any(&stream("large"), vec![large.clone()])).await;
     assert_eq!(whole_stream(&*store, &stream("many")).await.len(), 10_000);
     let read = whole_stream(&*store, &stream("large")).await;
     assert!(read[0].data == large.data);
-    assert_eq!(
-        everything(&*store, &Selection::Query(query_tagged(&["k:2"])))
-            .await
-            .len(),
-        10_000
-    );
+    assert_eq!(everything(&*store, &Selection::Query(query_tagged(&["k:2"]))).await.len(), 10_000);
 }
 
 /// Names that look alike, or like code, are different streams and different tags, and come back as
@@ -137,11 +109,8 @@ pub async fn hostile_names_are_kept_apart_and_come_back_as_they_are(log: &dyn Lo
     ];
     for name in names {
         let tag_text = format!("k:{}", name.chars().take(60).collect::<String>());
-        let append = Append::to(
-            stream(name),
-            ExpectedVersion::NoStream,
-            vec![tagged(name, &[&tag_text])],
-        );
+        let append =
+            Append::to(stream(name), ExpectedVersion::NoStream, vec![tagged(name, &[&tag_text])]);
         let outcome = store.append(append).await;
         assert!(outcome.is_ok(), "{name:?}: {outcome:?}");
     }
@@ -151,17 +120,8 @@ pub async fn hostile_names_are_kept_apart_and_come_back_as_they_are(log: &dyn Lo
         assert_eq!(read.len(), 1, "stream {of}");
         assert_eq!((&read[0].stream, read[0].event_type.as_str()), (&of, name));
         let by_tag = Selection::Query(Query::of(QueryItem::tagged(read[0].tags.clone())));
-        assert_eq!(
-            everything(&*store, &by_tag).await,
-            read,
-            "tag {:?}",
-            read[0].tags
-        );
-        assert_eq!(
-            everything(&*store, &Selection::types([name])).await,
-            read,
-            "type {name:?}"
-        );
+        assert_eq!(everything(&*store, &by_tag).await, read, "tag {:?}", read[0].tags);
+        assert_eq!(everything(&*store, &Selection::types([name])).await, read, "type {name:?}");
         assert_eq!(everything(&*store, &Selection::Stream(of)).await, read);
     }
 }
@@ -169,11 +129,7 @@ pub async fn hostile_names_are_kept_apart_and_come_back_as_they_are(log: &dyn Lo
 /// A tag given twice is kept as it was given, found once, and no error.
 pub async fn an_event_may_carry_a_tag_twice(log: &dyn LogFactory) {
     let store = log.open().await;
-    appended(
-        &*store,
-        to_any(&stream("a"), vec![tagged("twice", &["k:1", "k:1"])]),
-    )
-    .await;
+    appended(&*store, to_any(&stream("a"), vec![tagged("twice", &["k:1", "k:1"])])).await;
     let read = everything(&*store, &Selection::Query(query_tagged(&["k:1", "k:1"]))).await;
     assert_eq!(read.len(), 1);
     assert_eq!(read[0].tags, [tag("k:1"), tag("k:1")]);
@@ -198,10 +154,7 @@ pub async fn an_event_type_the_store_cannot_hold_is_refused_and_costs_others_not
                 assert_eq!(read[0].event_type.as_str(), "a\0b");
             }
             (5, Err(refusal)) => assert!(
-                matches!(
-                    refusal,
-                    AppendError::Refused { .. } | AppendError::Invalid(_)
-                ),
+                matches!(refusal, AppendError::Refused { .. } | AppendError::Invalid(_)),
                 "{refusal:?}"
             ),
             (index, outcome) => assert!(outcome.is_ok(), "append {index}: {outcome:?}"),
@@ -218,35 +171,16 @@ pub async fn numbers_beyond_what_a_database_counts_are_harmless(log: &dyn LogFac
         let far = GlobalPosition::new(number);
         for selection in [Selection::All, Selection::Query(query_tagged(&["k:1"]))] {
             let page = store.read_all(&selection, far, usize::MAX).await.unwrap();
-            assert_eq!(
-                (page.events.len(), page.read_to, page.is_last),
-                (0, far, true)
-            );
+            assert_eq!((page.events.len(), page.read_to, page.is_last), (0, far, true));
         }
         let version = StreamVersion::new(number);
-        assert!(
-            store
-                .read_stream(&stream("a"), version, 1)
-                .await
-                .unwrap()
-                .is_empty()
-        );
+        assert!(store.read_stream(&stream("a"), version, 1).await.unwrap().is_empty());
         let refusal = refused(&*store, Append::to(stream("a"), exactly(number), events(1))).await;
-        assert!(
-            matches!(refusal, AppendError::VersionConflict { .. }),
-            "{refusal:?}"
-        );
+        assert!(matches!(refusal, AppendError::VersionConflict { .. }), "{refusal:?}");
         let condition = AppendCondition::new(query_tagged(&["k:1"]), far);
-        appended(
-            &*store,
-            to_any(&stream("b"), events(1)).with_condition(condition),
-        )
-        .await;
+        appended(&*store, to_any(&stream("b"), events(1)).with_condition(condition)).await;
     }
     let one = StreamId::parse("test-a").unwrap();
-    let read = store
-        .read_stream(&one, StreamVersion::EMPTY, usize::MAX)
-        .await
-        .unwrap();
+    let read = store.read_stream(&one, StreamVersion::EMPTY, usize::MAX).await.unwrap();
     assert_eq!(read.len(), 1);
 }

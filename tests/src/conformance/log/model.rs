@@ -56,11 +56,7 @@ pub fn check<F: LogFactory + 'static>(cases: u32, fresh: impl AsyncFn() -> F) {
         .enable_all()
         .build()
         .expect("a runtime");
-    let config = Config {
-        cases,
-        failure_persistence: None,
-        ..Config::default()
-    };
+    let config = Config { cases, failure_persistence: None, ..Config::default() };
     let outcome = TestRunner::new(config).run(&steps(), |steps| {
         runtime.block_on(async {
             let log = fresh().await;
@@ -79,11 +75,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => Just(Expectation::StreamExists),
         4 => (-1..=1_i64).prop_map(Expectation::Near),
     ];
-    let part = (
-        0..3_usize,
-        expectation,
-        prop::collection::vec(0..KINDS, 1..4),
-    );
+    let part = (0..3_usize, expectation, prop::collection::vec(0..KINDS, 1..4));
     let parts = prop::collection::vec(part, 1..4);
     let append = (parts, prop::option::weighted(0.4, (0..KINDS, 0..20_usize)))
         .prop_map(|(parts, condition)| Step::Append { parts, condition });
@@ -174,9 +166,7 @@ fn build(step: &Step, made: &[Append], log: &[RecordedEvent]) -> Append {
             None => Append::to(stream("0"), ExpectedVersion::Any, vec![of_kind(0)]),
         },
         Step::Steal(of) => {
-            let id = made
-                .get(of % made.len().max(1))
-                .and_then(|earlier| earlier.events().last());
+            let id = made.get(of % made.len().max(1)).and_then(|earlier| earlier.events().last());
             let id = id.map_or_else(EventId::new, |event| event.id);
             let events = vec![of_kind(1), of_kind(0).with_id(id)];
             Append::to(stream("thief"), ExpectedVersion::Any, events)
@@ -204,22 +194,14 @@ fn at_position(append: &Append, log: &[RecordedEvent]) -> Append {
         return append.clone();
     };
     let known = (condition.after.get() as usize).min(log.len());
-    let after = known
-        .checked_sub(1)
-        .map_or(GlobalPosition::START, |last| log[last].position);
-    append
-        .clone()
-        .with_condition(AppendCondition::new(condition.query.clone(), after))
+    let after = known.checked_sub(1).map_or(GlobalPosition::START, |last| log[last].position);
+    append.clone().with_condition(AppendCondition::new(condition.query.clone(), after))
 }
 
 /// What an append answered, in words that don't depend on a store's numbers.
 fn outcome(answer: Result<Appended, AppendError>, log: &[RecordedEvent]) -> String {
     match answer {
-        Ok(Appended {
-            position,
-            heads,
-            was_repeated,
-        }) => {
+        Ok(Appended { position, heads, was_repeated }) => {
             let rank = log.iter().position(|event| event.position == position);
             format!(
                 "appended up to the event of rank {rank:?}, {heads:?}, repeated: {was_repeated}"
@@ -232,11 +214,8 @@ fn outcome(answer: Result<Appended, AppendError>, log: &[RecordedEvent]) -> Stri
 
 async fn compare_logs(store: &dyn EventStore, model: &MemoryStore) -> Result<(), TestCaseError> {
     let queries = (0..KINDS).map(|kind| Selection::Query(query_for(kind)));
-    let selections = [
-        Selection::All,
-        Selection::Category(category("test")),
-        Selection::Stream(stream("1")),
-    ];
+    let selections =
+        [Selection::All, Selection::Category(category("test")), Selection::Stream(stream("1"))];
     for selection in selections.into_iter().chain(queries) {
         let actual = without_place(everything(store, &selection).await);
         let expected = without_place(everything(model, &selection).await);

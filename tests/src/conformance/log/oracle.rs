@@ -122,12 +122,7 @@ impl Tail {
     #[must_use]
     pub fn new(reader: impl Into<String>, selection: Selection) -> Self {
         let reader = reader.into();
-        Self {
-            reader,
-            selection,
-            seen: Vec::new(),
-            read_to: GlobalPosition::START,
-        }
+        Self { reader, selection, seen: Vec::new(), read_to: GlobalPosition::START }
     }
 
     /// Takes note of a page.
@@ -151,11 +146,7 @@ impl Tail {
     }
 
     fn out_of_order(&self, before: GlobalPosition, position: GlobalPosition) -> Violation {
-        Violation::OutOfOrder {
-            reader: self.reader.clone(),
-            before,
-            position,
-        }
+        Violation::OutOfOrder { reader: self.reader.clone(), before, position }
     }
 
     /// Compares what was seen with the log as it is now: up to where the reader had got, they must
@@ -172,22 +163,15 @@ impl Tail {
                 Some(position) => return Err(self.vanished(position)),
                 None => {
                     let reader = self.reader.clone();
-                    return Err(Violation::Missed {
-                        reader,
-                        position: event.position,
-                    });
+                    return Err(Violation::Missed { reader, position: event.position });
                 }
             }
         }
-        seen.next()
-            .map_or(Ok(()), |position| Err(self.vanished(position)))
+        seen.next().map_or(Ok(()), |position| Err(self.vanished(position)))
     }
 
     fn vanished(&self, position: GlobalPosition) -> Violation {
-        Violation::Vanished {
-            reader: self.reader.clone(),
-            position,
-        }
+        Violation::Vanished { reader: self.reader.clone(), position }
     }
 }
 
@@ -224,10 +208,7 @@ pub fn check_attempts(log: &[RecordedEvent], attempts: &[Attempt]) -> Result<(),
     for attempt in attempts {
         let wrong = attempt.ids.iter().find(|id| times(id) != 1);
         if let (Some(id), Some(_)) = (wrong, &attempt.acknowledged) {
-            return Err(Violation::Lost {
-                id: *id,
-                times: times(id),
-            });
+            return Err(Violation::Lost { id: *id, times: times(id) });
         }
         let (whole, present) = (attempt.ids.len(), attempt.ids.iter().map(times).sum());
         if present != 0 && present != whole {
@@ -280,11 +261,7 @@ mod tests {
     }
 
     fn page(events: &[RecordedEvent], read_to: u64) -> Page {
-        Page {
-            events: events.to_vec(),
-            read_to: position(read_to),
-            is_last: false,
-        }
+        Page { events: events.to_vec(), read_to: position(read_to), is_last: false }
     }
 
     #[tokio::test]
@@ -293,10 +270,7 @@ mod tests {
         let mut tail = Tail::new("tail", Selection::All);
         tail.take(&page(&log[..1], 1)).unwrap();
         tail.take(&page(&log[2..], 3)).unwrap();
-        let missed = Violation::Missed {
-            reader: "tail".to_owned(),
-            position: position(2),
-        };
+        let missed = Violation::Missed { reader: "tail".to_owned(), position: position(2) };
         assert_eq!(tail.check(&log), Err(missed));
     }
 
@@ -306,14 +280,8 @@ mod tests {
         let mut tail = Tail::new("tail", Selection::All);
         tail.take(&page(&log, 3)).unwrap();
         assert_eq!(tail.check(&log), Ok(()));
-        assert!(matches!(
-            tail.check(&log[..2]),
-            Err(Violation::Vanished { .. })
-        ));
-        assert!(matches!(
-            tail.check(&log[1..]),
-            Err(Violation::Vanished { .. })
-        ));
+        assert!(matches!(tail.check(&log[..2]), Err(Violation::Vanished { .. })));
+        assert!(matches!(tail.check(&log[1..]), Err(Violation::Vanished { .. })));
         let again = tail.take(&page(&log[2..], 3));
         assert!(matches!(again, Err(Violation::OutOfOrder { .. })));
     }
@@ -322,21 +290,9 @@ mod tests {
     async fn lost_doubled_and_torn_appends_are_reported() {
         let log = log_of(3).await;
         let ids = vec![log[0].id, log[2].id];
-        let acknowledged = Appended {
-            position: position(3),
-            heads: vec![],
-            was_repeated: false,
-        };
-        let known = Attempt {
-            ids: ids.clone(),
-            decision: None,
-            acknowledged: Some(acknowledged),
-        };
-        let unknown = Attempt {
-            ids,
-            decision: None,
-            acknowledged: None,
-        };
+        let acknowledged = Appended { position: position(3), heads: vec![], was_repeated: false };
+        let known = Attempt { ids: ids.clone(), decision: None, acknowledged: Some(acknowledged) };
+        let unknown = Attempt { ids, decision: None, acknowledged: None };
         assert_eq!(check_attempts(&log, std::slice::from_ref(&known)), Ok(()));
         let lost = check_attempts(&log[..2], std::slice::from_ref(&known));
         assert!(matches!(lost, Err(Violation::Lost { times: 0, .. })));
@@ -344,17 +300,8 @@ mod tests {
         let doubled = check_attempts(&doubled, &[known]);
         assert!(matches!(doubled, Err(Violation::Lost { times: 2, .. })));
         let torn = check_attempts(&log[..2], &[unknown]);
-        assert_eq!(
-            torn,
-            Err(Violation::Torn {
-                present: 1,
-                whole: 2
-            })
-        );
-        assert!(matches!(
-            check_versions(&log[1..]),
-            Err(Violation::VersionGap { .. })
-        ));
+        assert_eq!(torn, Err(Violation::Torn { present: 1, whole: 2 }));
+        assert!(matches!(check_versions(&log[1..]), Err(Violation::VersionGap { .. })));
     }
 
     #[tokio::test]
@@ -380,23 +327,11 @@ mod tests {
     #[tokio::test]
     async fn a_store_that_keeps_its_promises_passes() {
         let store = MemoryStore::new();
-        let append = Append::to(
-            stream("a"),
-            ExpectedVersion::NoStream,
-            vec![tagged("x", &[])],
-        );
+        let append = Append::to(stream("a"), ExpectedVersion::NoStream, vec![tagged("x", &[])]);
         let ids = append.events().map(|event| event.id).collect();
         let acknowledged = Some(store.append(append).await.unwrap());
         let log = everything(&store, &Selection::All).await;
         check_versions(&log).unwrap();
-        check_attempts(
-            &log,
-            &[Attempt {
-                ids,
-                decision: None,
-                acknowledged,
-            }],
-        )
-        .unwrap();
+        check_attempts(&log, &[Attempt { ids, decision: None, acknowledged }]).unwrap();
     }
 }

@@ -16,7 +16,9 @@ use tokio::task::JoinHandle;
 use super::LogFactory;
 use super::atomicity::abandon_after;
 use super::given::{category, everything, query_tagged, stream, tagged, to_any};
-use super::oracle::{Attempt, Decision, Tail, Violation, check_attempts, check_conditions, check_versions};
+use super::oracle::{
+    Attempt, Decision, Tail, Violation, check_attempts, check_conditions, check_versions,
+};
 
 /// How much of a race is run.
 #[derive(Clone, Copy, Debug)]
@@ -88,26 +90,16 @@ pub async fn race(log: &dyn LogFactory, plan: RacePlan) -> Result<RaceReport, Vi
     check_versions(&log)?;
     check_attempts(&log, &attempts)?;
     check_conditions(&log, &attempts)?;
-    Ok(report(
-        log.len(),
-        &attempts,
-        conflicts.load(Ordering::SeqCst),
-    ))
+    Ok(report(log.len(), &attempts, conflicts.load(Ordering::SeqCst)))
 }
 
 fn report(events: usize, attempts: &[Attempt], conflicts: usize) -> RaceReport {
-    let acknowledged = || {
-        attempts
-            .iter()
-            .filter(|attempt| attempt.acknowledged.is_some())
-    };
+    let acknowledged = || attempts.iter().filter(|attempt| attempt.acknowledged.is_some());
     RaceReport {
         events,
         acknowledged: acknowledged().count(),
         conflicts,
-        conditional: acknowledged()
-            .filter(|attempt| attempt.decision.is_some())
-            .count(),
+        conditional: acknowledged().filter(|attempt| attempt.decision.is_some()).count(),
     }
 }
 
@@ -121,10 +113,7 @@ struct Finish(Arc<std::sync::OnceLock<GlobalPosition>>);
 
 impl Finish {
     async fn at(&self, store: &dyn EventStore) {
-        let head = store
-            .high_water_mark()
-            .await
-            .unwrap_or(GlobalPosition::START);
+        let head = store.high_water_mark().await.unwrap_or(GlobalPosition::START);
         self.0.get_or_init(|| head);
     }
 
@@ -185,10 +174,7 @@ impl Appender {
                 2 => self.contend().await?,
                 3 => self.abandon(turn).await,
                 4 => self.decide().await?,
-                _ => {
-                    self.append(to_any(&stream("shared"), some(1 + turn % 3)))
-                        .await?
-                }
+                _ => self.append(to_any(&stream("shared"), some(1 + turn % 3))).await?,
             }
         }
         Ok(self.attempts)
@@ -207,21 +193,11 @@ impl Appender {
     /// Several read the version of one stream and expect it: most of them must abort.
     async fn contend(&mut self) -> Result<(), Violation> {
         let contended = stream("contended");
-        let read = self
-            .store
-            .read_stream(&contended, StreamVersion::EMPTY, usize::MAX)
-            .await;
+        let read = self.store.read_stream(&contended, StreamVersion::EMPTY, usize::MAX).await;
         let read = read.map_err(|error| failed("reading a stream", &error))?;
-        let version = read
-            .last()
-            .map_or(StreamVersion::EMPTY, |event| event.version);
+        let version = read.last().map_or(StreamVersion::EMPTY, |event| event.version);
         think().await;
-        self.append(Append::to(
-            contended,
-            ExpectedVersion::Exact(version),
-            some(2),
-        ))
-        .await
+        self.append(Append::to(contended, ExpectedVersion::Exact(version), some(2))).await
     }
 
     /// Starts an append and walks away.
@@ -229,11 +205,7 @@ impl Appender {
         let append = to_any(&self.own_stream(), some(3));
         let ids = append.events().map(|event| event.id).collect();
         abandon_after(turn % 5, self.store.append(append)).await;
-        self.attempts.push(Attempt {
-            ids,
-            decision: None,
-            acknowledged: None,
-        });
+        self.attempts.push(Attempt { ids, decision: None, acknowledged: None });
     }
 
     /// Decides on what it has read of the log, and appends only if nothing was added to that; if

@@ -22,11 +22,7 @@ pub async fn an_event_comes_back_as_it_was_appended(log: &dyn LogFactory) {
     full.schema_version = u32::MAX;
     let plain = event("plain");
     let started = jiff::Timestamp::now();
-    appended(
-        &*store,
-        to_any(&stream("a"), vec![full.clone(), plain.clone()]),
-    )
-    .await;
+    appended(&*store, to_any(&stream("a"), vec![full.clone(), plain.clone()])).await;
     let read = whole_stream(&*store, &stream("a")).await;
     for (recorded, given) in read.iter().zip([&full, &plain]) {
         assert_eq!(recorded.id, given.id);
@@ -37,10 +33,7 @@ pub async fn an_event_comes_back_as_it_was_appended(log: &dyn LogFactory) {
         assert_eq!(recorded.metadata, given.metadata);
         assert_eq!(recorded.stream, stream("a"));
         let age = recorded.recorded_at.duration_since(started).unsigned_abs();
-        assert!(
-            age < Duration::from_secs(60),
-            "recorded {age:?} away from now"
-        );
+        assert!(age < Duration::from_secs(60), "recorded {age:?} away from now");
     }
 }
 
@@ -83,10 +76,7 @@ pub async fn a_stream_is_read_in_order_behind_a_version(log: &dyn LogFactory) {
         (99, 1, vec![]),
         (0, 0, vec![]),
     ] {
-        let read = store
-            .read_stream(&stream("a"), StreamVersion::new(after), limit)
-            .await
-            .unwrap();
+        let read = store.read_stream(&stream("a"), StreamVersion::new(after), limit).await.unwrap();
         assert_eq!(versions(&read), expected, "{limit} behind {after}");
         assert!(read.iter().all(|event| event.stream == stream("a")));
     }
@@ -102,11 +92,7 @@ pub async fn a_stream_that_does_not_exist_has_no_events(log: &dyn LogFactory) {
 pub async fn the_log_is_read_page_by_page_without_loss_or_repetition(log: &dyn LogFactory) {
     let store = log.open().await;
     for index in 0..23_usize {
-        appended(
-            &*store,
-            to_any(&stream(&(index % 5).to_string()), events(1 + index % 3)),
-        )
-        .await;
+        appended(&*store, to_any(&stream(&(index % 5).to_string()), events(1 + index % 3))).await;
     }
     let all = everything(&*store, &Selection::All).await;
     assert!(all.is_sorted_by(|a, b| a.position < b.position));
@@ -133,17 +119,11 @@ pub async fn a_full_page_ends_at_its_last_event_and_a_short_one_at_the_head(log:
     let store = log.open().await;
     appended(&*store, to_any(&stream("a"), events(5))).await;
     let head = store.high_water_mark().await.unwrap();
-    let full = store
-        .read_all(&Selection::All, GlobalPosition::START, 3)
-        .await
-        .unwrap();
+    let full = store.read_all(&Selection::All, GlobalPosition::START, 3).await.unwrap();
     assert_eq!(full.events.len(), 3);
     assert_eq!(full.read_to, full.events[2].position);
     assert!(!full.is_last);
-    let short = store
-        .read_all(&Selection::All, full.read_to, 3)
-        .await
-        .unwrap();
+    let short = store.read_all(&Selection::All, full.read_to, 3).await.unwrap();
     assert_eq!(short.events.len(), 2);
     assert_eq!(short.read_to, head);
     assert!(short.is_last);
@@ -153,24 +133,13 @@ pub async fn a_full_page_ends_at_its_last_event_and_a_short_one_at_the_head(log:
 /// beyond the head: a reader never moves back.
 pub async fn a_page_behind_the_head_is_empty_and_does_not_move_back(log: &dyn LogFactory) {
     let store = log.open().await;
-    let on_empty = store
-        .read_all(&Selection::All, GlobalPosition::START, 10)
-        .await
-        .unwrap();
-    assert_eq!(
-        (on_empty.events.len(), on_empty.read_to),
-        (0, GlobalPosition::START)
-    );
+    let on_empty = store.read_all(&Selection::All, GlobalPosition::START, 10).await.unwrap();
+    assert_eq!((on_empty.events.len(), on_empty.read_to), (0, GlobalPosition::START));
     assert!(on_empty.is_last);
-    let head = appended(&*store, to_any(&stream("a"), events(2)))
-        .await
-        .position;
+    let head = appended(&*store, to_any(&stream("a"), events(2))).await.position;
     for after in [head, position(head.get() + 1_000)] {
         let page = store.read_all(&Selection::All, after, 10).await.unwrap();
-        assert_eq!(
-            (page.events.len(), page.read_to, page.is_last),
-            (0, after, true)
-        );
+        assert_eq!((page.events.len(), page.read_to, page.is_last), (0, after, true));
     }
 }
 
@@ -178,14 +147,8 @@ pub async fn a_page_behind_the_head_is_empty_and_does_not_move_back(log: &dyn Lo
 pub async fn a_page_of_no_events_moves_nowhere(log: &dyn LogFactory) {
     let store = log.open().await;
     appended(&*store, to_any(&stream("a"), events(2))).await;
-    let page = store
-        .read_all(&Selection::All, GlobalPosition::START, 0)
-        .await
-        .unwrap();
-    assert_eq!(
-        (page.events.len(), page.read_to),
-        (0, GlobalPosition::START)
-    );
+    let page = store.read_all(&Selection::All, GlobalPosition::START, 0).await.unwrap();
+    assert_eq!((page.events.len(), page.read_to), (0, GlobalPosition::START));
     assert!(!page.is_last, "there is more to read");
 }
 
@@ -194,50 +157,28 @@ pub async fn found_events_come_in_order_and_unknown_ids_are_left_out(log: &dyn L
     let store = log.open().await;
     let given = events(5);
     appended(&*store, to_any(&stream("a"), given.clone())).await;
-    let ids = [
-        given[4].id,
-        EventId::new(),
-        given[0].id,
-        given[4].id,
-        given[2].id,
-    ];
+    let ids = [given[4].id, EventId::new(), given[0].id, given[4].id, given[2].id];
     let found = store.find(&ids).await.unwrap();
     let found: Vec<EventId> = found.iter().map(|event| event.id).collect();
     assert_eq!(found, [given[0].id, given[2].id, given[4].id]);
     assert!(store.find(&[]).await.unwrap().is_empty());
     assert!(store.find(&[EventId::new()]).await.unwrap().is_empty());
-    let many: Vec<EventId> = (0..40_000)
-        .map(|_| EventId::new())
-        .chain([given[1].id])
-        .collect();
-    assert_eq!(
-        store.find(&many).await.unwrap().len(),
-        1,
-        "however many ids are asked for"
-    );
+    let many: Vec<EventId> = (0..40_000).map(|_| EventId::new()).chain([given[1].id]).collect();
+    assert_eq!(store.find(&many).await.unwrap().len(), 1, "however many ids are asked for");
 }
 
 /// By stream, by position, by id, through another handle: it is the same event.
 pub async fn all_ways_to_read_an_event_agree(log: &dyn LogFactory) {
     let (store, other) = (log.open().await, log.open().await);
-    let given = vec![
-        event("one").with_metadata(full_metadata()),
-        event("two").with_tag(tag("a:b")),
-    ];
+    let given =
+        vec![event("one").with_metadata(full_metadata()), event("two").with_tag(tag("a:b"))];
     let ids: Vec<EventId> = given.iter().map(|event| event.id).collect();
-    appended(
-        &*store,
-        Append::to(stream("a"), ExpectedVersion::NoStream, given),
-    )
-    .await;
+    appended(&*store, Append::to(stream("a"), ExpectedVersion::NoStream, given)).await;
     let by_stream = whole_stream(&*store, &stream("a")).await;
     assert_eq!(by_stream.len(), 2);
     for handle in [&*store, &*other] {
         assert_eq!(everything(handle, &Selection::All).await, by_stream);
-        assert_eq!(
-            everything(handle, &Selection::Stream(stream("a"))).await,
-            by_stream
-        );
+        assert_eq!(everything(handle, &Selection::Stream(stream("a"))).await, by_stream);
         assert_eq!(handle.find(&ids).await.unwrap(), by_stream);
         assert_eq!(whole_stream(handle, &stream("a")).await, by_stream);
     }

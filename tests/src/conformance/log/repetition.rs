@@ -16,13 +16,7 @@ pub async fn a_repeated_append_answers_as_the_first_one_and_appends_nothing(log:
     let before = everything(&*store, &Selection::All).await;
     for _ in 0..2 {
         let again = appended(&*store, append.clone()).await;
-        assert_eq!(
-            again,
-            Appended {
-                was_repeated: true,
-                ..first.clone()
-            }
-        );
+        assert_eq!(again, Appended { was_repeated: true, ..first.clone() });
     }
     assert_eq!(everything(&*store, &Selection::All).await, before);
 }
@@ -34,13 +28,7 @@ pub async fn a_repetition_is_recognised_when_the_stream_has_moved_on(log: &dyn L
     let first = appended(&*store, append.clone()).await;
     appended(&*store, to_any(&stream("a"), events(4))).await;
     let again = appended(&*store, append).await;
-    assert_eq!(
-        again,
-        Appended {
-            was_repeated: true,
-            ..first
-        }
-    );
+    assert_eq!(again, Appended { was_repeated: true, ..first });
 }
 
 /// The events of a conditional append usually match its own condition: the repetition must not
@@ -52,13 +40,7 @@ pub async fn a_repeated_conditional_append_does_not_fail_on_its_own_events(log: 
         .with_condition(AppendCondition::new(query_tagged(&["seat:1"]), start));
     let first = appended(&*store, append.clone()).await;
     let again = appended(&*store, append).await;
-    assert_eq!(
-        again,
-        Appended {
-            was_repeated: true,
-            ..first
-        }
-    );
+    assert_eq!(again, Appended { was_repeated: true, ..first });
 }
 
 /// The same append many times at once, through several handles: one appends, all answer alike.
@@ -76,15 +58,8 @@ pub async fn an_append_repeated_at_the_same_moment_is_appended_once(log: &dyn Lo
             answers.push(task.await.unwrap().unwrap());
         }
         let firsts = answers.iter().filter(|answer| !answer.was_repeated).count();
-        assert_eq!(
-            firsts, 1,
-            "round {round}: one of them appends, the others repeat"
-        );
-        assert!(
-            answers
-                .iter()
-                .all(|answer| answer.position == answers[0].position)
-        );
+        assert_eq!(firsts, 1, "round {round}: one of them appends, the others repeat");
+        assert!(answers.iter().all(|answer| answer.position == answers[0].position));
     }
     assert_eq!(everything(&*handles[0], &Selection::All).await.len(), 10);
 }
@@ -112,10 +87,7 @@ pub async fn an_append_that_is_partly_in_the_log_appends_nothing(log: &dyn LogFa
     appended(&*store, to_any(&stream("a"), vec![first.clone()])).await;
     let longer = to_any(&stream("a"), vec![first.clone(), event("second")]);
     let refusal = refused(&*store, longer).await;
-    assert!(
-        matches!(refusal, AppendError::EventIdTaken { id } if id == first.id),
-        "{refusal:?}"
-    );
+    assert!(matches!(refusal, AppendError::EventIdTaken { id } if id == first.id), "{refusal:?}");
     assert_eq!(everything(&*store, &Selection::All).await.len(), 1);
 }
 

@@ -10,15 +10,8 @@ use super::given::{
 /// A category is a whole word: not the beginning of another, and blind to no case.
 pub async fn a_category_is_told_from_those_it_begins_like(log: &dyn LogFactory) {
     let store = log.open().await;
-    let names = [
-        "order-1",
-        "orders-1",
-        "order.line-1",
-        "Order-1",
-        "ord-er",
-        "order-2-b",
-        "order_-1",
-    ];
+    let names =
+        ["order-1", "orders-1", "order.line-1", "Order-1", "ord-er", "order-2-b", "order_-1"];
     for name in names {
         appended(&*store, to_any(&StreamId::parse(name).unwrap(), events(1))).await;
     }
@@ -51,10 +44,7 @@ pub async fn types_select_any_of_them(log: &dyn LogFactory) {
     let store = log.open().await;
     let given = ["x", "y", "z", "x", "X"].map(event).to_vec();
     appended(&*store, to_any(&stream("a"), given)).await;
-    assert_eq!(
-        types(&everything(&*store, &Selection::types(["x", "z"])).await),
-        ["x", "z", "x"]
-    );
+    assert_eq!(types(&everything(&*store, &Selection::types(["x", "z"])).await), ["x", "z", "x"]);
 }
 
 /// Tags are all needed, in whatever order they are asked for.
@@ -73,81 +63,47 @@ pub async fn tags_select_only_events_that_carry_all_of_them(log: &dyn LogFactory
         assert_eq!(types(&read), ["both", "three"]);
     }
     let with_type = Query::of(QueryItem::types(["one", "three"]).and_tag(tag("k:1")));
-    assert_eq!(
-        types(&everything(&*store, &Selection::Query(with_type)).await),
-        ["one", "three"]
-    );
+    assert_eq!(types(&everything(&*store, &Selection::Query(with_type)).await), ["one", "three"]);
 }
 
 /// Items are alternatives; an event that several of them match comes once, and in order.
 pub async fn items_of_a_query_are_alternatives_and_no_event_comes_twice(log: &dyn LogFactory) {
     let store = log.open().await;
-    let given = vec![
-        tagged("b", &["k:1"]),
-        tagged("a", &["k:1"]),
-        tagged("c", &["k:2"]),
-        tagged("d", &[]),
-    ];
+    let given =
+        vec![tagged("b", &["k:1"]), tagged("a", &["k:1"]), tagged("c", &["k:2"]), tagged("d", &[])];
     appended(&*store, to_any(&stream("a"), given)).await;
     let query = Query::of(QueryItem::types(["a", "c"]))
         .or(QueryItem::tagged([tag("k:1")]))
         .or(QueryItem::types(["a"]).and_tag(tag("k:1")));
     let selection = Selection::Query(query);
-    assert_eq!(
-        types(&everything(&*store, &selection).await),
-        ["b", "a", "c"]
-    );
-    assert_eq!(
-        types(&in_pages_of(&*store, &selection, 1).await),
-        ["b", "a", "c"]
-    );
+    assert_eq!(types(&everything(&*store, &selection).await), ["b", "a", "c"]);
+    assert_eq!(types(&in_pages_of(&*store, &selection, 1).await), ["b", "a", "c"]);
     let all = Selection::Query(Query::of(QueryItem::default()));
-    assert_eq!(
-        everything(&*store, &all).await.len(),
-        4,
-        "an empty item wants everything"
-    );
+    assert_eq!(everything(&*store, &all).await.len(), 4, "an empty item wants everything");
 }
 
 /// A query without items wants nothing, and its reader still moves.
 pub async fn a_query_without_items_selects_nothing(log: &dyn LogFactory) {
     let store = log.open().await;
-    let head = appended(&*store, to_any(&stream("a"), events(3)))
-        .await
-        .position;
+    let head = appended(&*store, to_any(&stream("a"), events(3))).await.position;
     let nothing = Selection::Query(Query::default());
-    let page = store
-        .read_all(&nothing, GlobalPosition::START, 10)
-        .await
-        .unwrap();
-    assert_eq!(
-        (page.events.len(), page.read_to, page.is_last),
-        (0, head, true)
-    );
+    let page = store.read_all(&nothing, GlobalPosition::START, 10).await.unwrap();
+    assert_eq!((page.events.len(), page.read_to, page.is_last), (0, head, true));
 }
 
 /// A reader whose events are rare moves to the head over all the others: its checkpoint follows,
 /// and its lag is none.
 pub async fn a_reader_of_few_events_still_moves_to_the_head(log: &dyn LogFactory) {
     let store = log.open().await;
-    appended(
-        &*store,
-        to_any(&stream("a"), vec![tagged("rare", &["k:1"])]),
-    )
-    .await;
-    let head = appended(&*store, to_any(&stream("b"), events(50)))
-        .await
-        .position;
+    appended(&*store, to_any(&stream("a"), vec![tagged("rare", &["k:1"])])).await;
+    let head = appended(&*store, to_any(&stream("b"), events(50))).await.position;
     let selections = [
         Selection::types(["rare"]),
         Selection::Stream(stream("a")),
         Selection::Query(query_tagged(&["k:1"])),
     ];
     for selection in selections {
-        let page = store
-            .read_all(&selection, GlobalPosition::START, 2)
-            .await
-            .unwrap();
+        let page = store.read_all(&selection, GlobalPosition::START, 2).await.unwrap();
         assert_eq!(
             (page.events.len(), page.read_to, page.is_last),
             (1, head, true),
@@ -177,11 +133,7 @@ pub async fn selected_pages_go_on_where_the_last_one_ended(log: &dyn LogFactory)
         Selection::Query(query_tagged(&["k:1"]).or(QueryItem::types(["x"]).and_tag(tag("k:2")))),
     ];
     for selection in selections {
-        let wanted: Vec<_> = all
-            .iter()
-            .filter(|event| selection.matches(event))
-            .cloned()
-            .collect();
+        let wanted: Vec<_> = all.iter().filter(|event| selection.matches(event)).cloned().collect();
         assert!(!wanted.is_empty());
         for limit in [1, 3, 100] {
             let read = in_pages_of(&*store, &selection, limit).await;

@@ -16,13 +16,8 @@ pub async fn an_append_wakes_a_reader_that_waits(log: &dyn LogFactory) {
     let (mut before, mut during) = (store.signal(), store.signal());
     let waiting = tokio::spawn(async move { during.wait().await });
     appended(&*store, to_any(&stream("a"), events(1))).await;
-    tokio::time::timeout(PATIENCE, waiting)
-        .await
-        .expect("woken while waiting")
-        .unwrap();
-    tokio::time::timeout(PATIENCE, before.wait())
-        .await
-        .expect("a signal given before is kept");
+    tokio::time::timeout(PATIENCE, waiting).await.expect("woken while waiting").unwrap();
+    tokio::time::timeout(PATIENCE, before.wait()).await.expect("a signal given before is kept");
 }
 
 /// Appends through another handle, which may give no signal here, are seen all the same.

@@ -23,10 +23,7 @@ pub async fn versions_go_on_without_gaps_from_append_to_append(log: &dyn LogFact
     }
     let read = whole_stream(&*store, &stream("a")).await;
     assert_eq!(versions(&read), [1, 2, 3, 4, 5, 6]);
-    assert!(
-        read.is_sorted_by(|a, b| a.position < b.position),
-        "positions rise with versions"
-    );
+    assert!(read.is_sorted_by(|a, b| a.position < b.position), "positions rise with versions");
 }
 
 /// The answer names the new version of each stream, in the append's order, and the position of
@@ -40,17 +37,12 @@ pub async fn the_answer_names_the_new_heads_and_the_last_position(log: &dyn LogF
         Append::to(stream("b"), any, events(2)).and_to(stream("a"), any, events(3)),
     )
     .await;
-    let head = |key, version| StreamHead {
-        stream: stream(key),
-        version: StreamVersion::new(version),
-    };
+    let head =
+        |key, version| StreamHead { stream: stream(key), version: StreamVersion::new(version) };
     assert_eq!(answer.heads, [head("b", 6), head("a", 3)]);
     assert!(!answer.was_repeated);
     let all = everything(&*store, &highwater::Selection::All).await;
-    assert_eq!(
-        all.last().map(|event| event.position),
-        Some(answer.position)
-    );
+    assert_eq!(all.last().map(|event| event.position), Some(answer.position));
 }
 
 /// Each stream counts for itself, also when they are appended to together.
@@ -60,10 +52,7 @@ pub async fn each_stream_counts_for_itself(log: &dyn LogFactory) {
     let any = ExpectedVersion::Any;
     let both = Append::to(stream("a"), any, events(1)).and_to(stream("b"), any, events(2));
     appended(&*store, both).await;
-    assert_eq!(
-        versions(&whole_stream(&*store, &stream("a")).await),
-        [1, 2, 3, 4, 5, 6]
-    );
+    assert_eq!(versions(&whole_stream(&*store, &stream("a")).await), [1, 2, 3, 4, 5, 6]);
     assert_eq!(versions(&whole_stream(&*store, &stream("b")).await), [1, 2]);
 }
 

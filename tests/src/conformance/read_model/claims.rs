@@ -10,10 +10,7 @@ use super::given::{apply_all, assert_is_fold, head, log_of};
 /// The first claim creates what is missing and starts before the first event.
 pub async fn the_first_claim_starts_before_the_first_event(factory: &dyn ReadModelFactory) {
     let claim = factory.open().await.claim().await.unwrap();
-    assert_eq!(
-        (claim.consumer.as_str(), claim.position),
-        ("tally", GlobalPosition::START)
-    );
+    assert_eq!((claim.consumer.as_str(), claim.position), ("tally", GlobalPosition::START));
     assert!(factory.shown().await.journal.is_empty());
 }
 
@@ -71,14 +68,8 @@ pub async fn the_standing_tells_epoch_and_position_and_changes_nothing(
     let (log, read_model) = (log_of(3).await, factory.open().await);
     let claim = read_model.claim().await.unwrap();
     let other = factory.open().await;
-    assert_eq!(
-        other.standing().await.unwrap().position,
-        GlobalPosition::START
-    );
+    assert_eq!(other.standing().await.unwrap().position, GlobalPosition::START);
     apply_all(&log, &*read_model, claim.clone()).await;
     let standing = other.standing().await.unwrap();
-    assert_eq!(
-        (standing.epoch, standing.position),
-        (claim.epoch, head(&log).await)
-    );
+    assert_eq!((standing.epoch, standing.position), (claim.epoch, head(&log).await));
 }

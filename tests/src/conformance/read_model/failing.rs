@@ -27,11 +27,7 @@ pub async fn an_event_that_cannot_be_read_leaves_nothing_of_its_page(
     factory: &dyn ReadModelFactory,
 ) {
     let log = log_of(1).await;
-    append(
-        &log,
-        NewEvent::new("tally.counted", &"of another shape").unwrap(),
-    )
-    .await;
+    append(&log, NewEvent::new("tally.counted", &"of another shape").unwrap()).await;
     let (position, source) = refused_at(factory, &log).await;
     assert_eq!(position, GlobalPosition::new(2));
     assert!(matches!(source, ProjectError::Decode { .. }), "{source:?}");
@@ -46,22 +42,9 @@ async fn refused_at(
     let page = next_page(log, &*read_model, &claim, 10).await;
     let refused = read_model.apply(&claim, &page).await.unwrap_err();
     assert!(!refused.is_retryable());
-    assert_eq!(
-        factory.shown().await,
-        Shown::default(),
-        "a part of the page stayed"
-    );
-    assert_eq!(
-        read_model.standing().await.unwrap().position,
-        GlobalPosition::START
-    );
-    let ReadModelError::Event {
-        stream,
-        position,
-        source,
-        ..
-    } = refused
-    else {
+    assert_eq!(factory.shown().await, Shown::default(), "a part of the page stayed");
+    assert_eq!(read_model.standing().await.unwrap().position, GlobalPosition::START);
+    let ReadModelError::Event { stream, position, source, .. } = refused else {
         panic!("{refused:?}");
     };
     assert_eq!(stream.as_str(), "tally-1");
@@ -78,20 +61,10 @@ pub async fn a_runner_stops_in_front_of_a_broken_event_and_names_it(
     let runner = runner(&factory.open().await);
     for _ in 0..2 {
         let stopped = run_to_head(&runner, &log).await.unwrap_err();
-        assert!(
-            matches!(stopped, ComponentError::Fatal { .. }),
-            "{stopped:?}"
-        );
+        assert!(matches!(stopped, ComponentError::Fatal { .. }), "{stopped:?}");
         let cause = stopped.source().unwrap().to_string();
-        assert_eq!(
-            cause,
-            "could not project tally.broken at position 5 of stream tally-1"
-        );
-        assert_eq!(
-            factory.shown().await.journal,
-            [1, 2, 3],
-            "whole pages before it stay"
-        );
+        assert_eq!(cause, "could not project tally.broken at position 5 of stream tally-1");
+        assert_eq!(factory.shown().await.journal, [1, 2, 3], "whole pages before it stay");
     }
 }
 

@@ -144,10 +144,7 @@ impl Project<RedisBatch> for Tally {
 /// Appends one event for each number: `by` for key `k(by % 3)`.
 pub async fn count(log: &MemoryStore, amounts: impl IntoIterator<Item = i64>) {
     for by in amounts {
-        let event = TallyEvent::Counted {
-            key: format!("k{}", by % 3),
-            by,
-        };
+        let event = TallyEvent::Counted { key: format!("k{}", by % 3), by };
         append(log, NewEvent::from_event(&event).unwrap()).await;
     }
 }
@@ -155,9 +152,7 @@ pub async fn count(log: &MemoryStore, amounts: impl IntoIterator<Item = i64>) {
 /// Appends one event.
 pub async fn append(log: &MemoryStore, event: NewEvent) {
     let stream = StreamId::new("tally", "1").unwrap();
-    log.append(Append::to(stream, ExpectedVersion::Any, vec![event]))
-        .await
-        .unwrap();
+    log.append(Append::to(stream, ExpectedVersion::Any, vec![event])).await.unwrap();
 }
 
 /// Appends an event that the projection didn't ask for.
@@ -174,10 +169,7 @@ pub async fn log_of(events: i64) -> Arc<MemoryStore> {
 
 /// The oracle: a fold of the log.
 pub async fn fold(log: &MemoryStore) -> Shown {
-    let page = log
-        .read_all(&Selection::All, GlobalPosition::START, usize::MAX)
-        .await
-        .unwrap();
+    let page = log.read_all(&Selection::All, GlobalPosition::START, usize::MAX).await.unwrap();
     let mut shown = Shown::default();
     for recorded in page.events {
         if let Ok(TallyEvent::Counted { key, by }) = recorded.decode() {
@@ -200,9 +192,7 @@ pub async fn next_page(
     claim: &Claim,
     limit: usize,
 ) -> Page {
-    log.read_all(&read_model.selection(), claim.position, limit)
-        .await
-        .unwrap()
+    log.read_all(&read_model.selection(), claim.position, limit).await.unwrap()
 }
 
 /// Applies page after page up to the log's end.
@@ -216,11 +206,7 @@ pub async fn apply_all(log: &MemoryStore, read_model: &dyn ReadModel, mut claim:
 
 /// Asserts that the read model shows what a fold of the log gives.
 pub async fn assert_is_fold(factory: &dyn ReadModelFactory, log: &MemoryStore) {
-    assert_eq!(
-        factory.shown().await,
-        fold(log).await,
-        "the read model isn't the fold of the log"
-    );
+    assert_eq!(factory.shown().await, fold(log).await, "the read model isn't the fold of the log");
 }
 
 /// What a component of this test runs in.
@@ -307,11 +293,7 @@ impl Handle {
 }
 
 fn takes_one(counter: &AtomicUsize) -> bool {
-    counter
-        .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
-            left.checked_sub(1)
-        })
-        .is_ok()
+    counter.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
 }
 
 #[async_trait]
@@ -330,17 +312,11 @@ impl ReadModel for Handle {
 
     async fn apply(&self, claim: &Claim, page: &Page) -> Result<(), ReadModelError> {
         if takes_one(&self.refused_pages) {
-            return Err(ReadModelError::unavailable(
-                "tally",
-                "the connection was cut before",
-            ));
+            return Err(ReadModelError::unavailable("tally", "the connection was cut before"));
         }
         self.read_model.apply(claim, page).await?;
         if takes_one(&self.lost_replies) {
-            return Err(ReadModelError::unavailable(
-                "tally",
-                "the connection was cut after",
-            ));
+            return Err(ReadModelError::unavailable("tally", "the connection was cut after"));
         }
         Ok(())
     }

@@ -37,10 +37,7 @@ pub struct MemoryReadModel {
 impl MemoryReadModel {
     /// An empty one with this flaw.
     pub fn with(flaw: Flaw) -> Self {
-        Self {
-            flaw,
-            state: Arc::default(),
-        }
+        Self { flaw, state: Arc::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, (Standing, Shown)> {
@@ -55,10 +52,7 @@ impl MemoryReadModel {
     ) -> Result<bool, ReadModelError> {
         let name = claim.consumer.clone();
         if self.flaw != Flaw::UncheckedEpoch && standing.epoch != claim.epoch {
-            return Err(ReadModelError::Fenced {
-                name,
-                epoch: claim.epoch,
-            });
+            return Err(ReadModelError::Fenced { name, epoch: claim.epoch });
         }
         if self.flaw == Flaw::UncheckedPosition || standing.position == claim.position {
             return Ok(true);
@@ -67,11 +61,7 @@ impl MemoryReadModel {
             return Ok(false);
         }
         let (expected, found) = (claim.position, standing.position);
-        Err(ReadModelError::Moved {
-            name,
-            expected,
-            found,
-        })
+        Err(ReadModelError::Moved { name, expected, found })
     }
 
     fn project_all(&self, shown: &Shown, page: &Page) -> Result<Shown, ReadModelError> {
@@ -123,12 +113,7 @@ impl ReadModel for MemoryReadModel {
         let mut state = self.state();
         state.0.epoch += 1;
         let Standing { epoch, position } = state.0;
-        Ok(Claim {
-            consumer: "tally".to_owned(),
-            epoch,
-            position,
-            state: None,
-        })
+        Ok(Claim { consumer: "tally".to_owned(), epoch, position, state: None })
     }
 
     async fn apply(&self, claim: &Claim, page: &Page) -> Result<(), ReadModelError> {

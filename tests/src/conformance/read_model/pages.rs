@@ -26,10 +26,7 @@ pub async fn a_page_without_events_moves_the_checkpoint(factory: &dyn ReadModelF
     let page = next_page(&log, &*read_model, &claim, 10).await;
     assert!(page.events.is_empty());
     read_model.apply(&claim, &page).await.unwrap();
-    assert_eq!(
-        read_model.standing().await.unwrap().position,
-        head(&log).await
-    );
+    assert_eq!(read_model.standing().await.unwrap().position, head(&log).await);
     assert_eq!(factory.shown().await, Shown::default());
 }
 
@@ -53,10 +50,7 @@ pub async fn a_page_behind_a_hole_changes_nothing(factory: &dyn ReadModelFactory
     ahead.position = next_page(&log, &*read_model, &claim, 2).await.read_to;
     let page = next_page(&log, &*read_model, &ahead, 2).await;
     let refused = read_model.apply(&ahead, &page).await.unwrap_err();
-    assert!(
-        matches!(refused, ReadModelError::Moved { .. }),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, ReadModelError::Moved { .. }), "{refused:?}");
     assert!(refused.is_retryable());
     assert_eq!(factory.shown().await, Shown::default());
     apply_all(&log, &*read_model, claim).await;
@@ -70,14 +64,8 @@ pub async fn a_former_claimants_page_changes_nothing(factory: &dyn ReadModelFact
     let page = next_page(&log, &*zombie, &former, 2).await;
     let successor = factory.open().await;
     let latter = successor.claim().await.unwrap();
-    let refused = zombie
-        .apply(&former, &page)
-        .await
-        .expect_err("the zombie must be refused");
-    assert!(
-        matches!(refused, ReadModelError::Fenced { .. }),
-        "{refused:?}"
-    );
+    let refused = zombie.apply(&former, &page).await.expect_err("the zombie must be refused");
+    assert!(matches!(refused, ReadModelError::Fenced { .. }), "{refused:?}");
     assert_eq!(factory.shown().await, Shown::default(), "the zombie wrote");
     apply_all(&log, &*successor, latter).await;
     assert_is_fold(factory, &log).await;
@@ -93,14 +81,8 @@ pub async fn a_former_claimants_page_is_refused_after_the_successor_wrote_it_too
     let successor = factory.open().await;
     let latter = successor.claim().await.unwrap();
     apply_all(&log, &*successor, latter).await;
-    let refused = zombie
-        .apply(&former, &page)
-        .await
-        .expect_err("the zombie must be refused");
-    assert!(
-        matches!(refused, ReadModelError::Fenced { .. }),
-        "{refused:?}"
-    );
+    let refused = zombie.apply(&former, &page).await.expect_err("the zombie must be refused");
+    assert!(matches!(refused, ReadModelError::Fenced { .. }), "{refused:?}");
     assert_is_fold(factory, &log).await;
 }
 
@@ -131,11 +113,7 @@ pub async fn a_claim_in_the_middle_of_a_page_sees_all_of_it_or_fences_it(
 pub async fn a_page_dropped_at_any_await_is_whole_or_absent(factory: &dyn ReadModelFactory) {
     let (log, read_model) = (log_of(0).await, factory.open().await);
     for polls in 1..200 {
-        append(
-            &log,
-            highwater::NewEvent::new("tally.ignored", &polls).unwrap(),
-        )
-        .await;
+        append(&log, highwater::NewEvent::new("tally.ignored", &polls).unwrap()).await;
         count(&log, [1, 2, 3]).await;
         let claim = read_model.claim().await.unwrap();
         let page = next_page(&log, &*read_model, &claim, 10).await;

@@ -41,10 +41,7 @@ pub async fn a_runner_that_reads_few_events_still_reports_the_head(factory: &dyn
         ignored(&log).await;
     }
     run_to_head(&runner(&read_model), &log).await.unwrap();
-    assert_eq!(
-        read_model.standing().await.unwrap().position,
-        head(&log).await
-    );
+    assert_eq!(read_model.standing().await.unwrap().position, head(&log).await);
     assert_is_fold(factory, &log).await;
 }
 
@@ -125,10 +122,7 @@ pub async fn a_runner_stops_at_shutdown_with_its_last_page_whole(factory: &dyn R
     stopped.unwrap();
     let standing = read_model.standing().await.unwrap();
     assert_eq!(Some(standing.position), progress.position("tally"));
-    assert_eq!(
-        factory.shown().await.journal.last(),
-        Some(&standing.position.get())
-    );
+    assert_eq!(factory.shown().await.journal.last(), Some(&standing.position.get()));
     run_to_head(&runner, &log).await.unwrap();
     assert_is_fold(factory, &log).await;
 }

@@ -48,47 +48,25 @@ impl StockItem {
 
 impl Decide<ReceiveStock> for StockItem {
     fn decide(&self, command: ReceiveStock, _: &DecisionContext) -> Decision<Self> {
-        let ReceiveStock {
-            product, quantity, ..
-        } = command;
+        let ReceiveStock { product, quantity, .. } = command;
         emit(StockEvent::Received { product, quantity })
     }
 }
 
 impl Decide<ReserveStock> for StockItem {
     fn decide(&self, command: ReserveStock, _: &DecisionContext) -> Decision<Self> {
-        let ReserveStock {
-            product,
-            order,
-            quantity: wanted,
-        } = command;
+        let ReserveStock { product, order, quantity: wanted } = command;
         match self.portion(order) {
             None => {
                 let available = self.available();
                 let is_enough = u64::from(wanted.get()) <= available;
-                ensure!(
-                    is_enough,
-                    StockRejection::OutOfStock {
-                        product,
-                        wanted,
-                        available
-                    }
-                );
-                emit(StockEvent::Reserved {
-                    product,
-                    order,
-                    quantity: wanted,
-                })
+                ensure!(is_enough, StockRejection::OutOfStock { product, wanted, available });
+                emit(StockEvent::Reserved { product, order, quantity: wanted })
             }
             Some(Portion::Reserved(reserved) | Portion::Shipped(reserved)) => {
                 ensure!(
                     reserved == wanted,
-                    StockRejection::ReservedDifferently {
-                        product,
-                        order,
-                        reserved,
-                        wanted
-                    }
+                    StockRejection::ReservedDifferently { product, order, reserved, wanted }
                 );
                 nothing()
             }
@@ -102,11 +80,9 @@ impl Decide<ReleaseStock> for StockItem {
         let ReleaseStock { product, order } = command;
         match self.portion(order) {
             None => emit(StockEvent::ReservationBarred { product, order }),
-            Some(Portion::Reserved(quantity)) => emit(StockEvent::Released {
-                product,
-                order,
-                quantity,
-            }),
+            Some(Portion::Reserved(quantity)) => {
+                emit(StockEvent::Released { product, order, quantity })
+            }
             Some(Portion::Released) => nothing(),
             Some(Portion::Shipped(_)) => Err(StockRejection::Shipped { product, order }),
         }
@@ -118,11 +94,9 @@ impl Decide<ShipStock> for StockItem {
         let ShipStock { product, order } = command;
         match self.portion(order) {
             None => Err(StockRejection::NotReserved { product, order }),
-            Some(Portion::Reserved(quantity)) => emit(StockEvent::Shipped {
-                product,
-                order,
-                quantity,
-            }),
+            Some(Portion::Reserved(quantity)) => {
+                emit(StockEvent::Shipped { product, order, quantity })
+            }
             Some(Portion::Released) => Err(StockRejection::Released { product, order }),
             Some(Portion::Shipped(_)) => nothing(),
         }
@@ -133,24 +107,18 @@ impl Evolve for StockItem {
     fn evolve(&mut self, event: &StockEvent) {
         match *event {
             StockEvent::Received { quantity, .. } => self.on_hand += pieces(quantity),
-            StockEvent::Reserved {
-                order, quantity, ..
-            } => {
+            StockEvent::Reserved { order, quantity, .. } => {
                 self.reserved += pieces(quantity);
                 self.orders.insert(order, Portion::Reserved(quantity));
             }
-            StockEvent::Released {
-                order, quantity, ..
-            } => {
+            StockEvent::Released { order, quantity, .. } => {
                 self.reserved -= pieces(quantity);
                 self.orders.insert(order, Portion::Released);
             }
             StockEvent::ReservationBarred { order, .. } => {
                 self.orders.insert(order, Portion::Released);
             }
-            StockEvent::Shipped {
-                order, quantity, ..
-            } => {
+            StockEvent::Shipped { order, quantity, .. } => {
                 self.on_hand -= pieces(quantity);
                 self.reserved -= pieces(quantity);
                 self.orders.insert(order, Portion::Shipped(quantity));

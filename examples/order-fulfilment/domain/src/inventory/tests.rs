@@ -22,79 +22,43 @@ fn pieces(pieces: i64) -> Quantity {
 }
 
 fn receive(quantity: i64) -> ReceiveStock {
-    ReceiveStock {
-        product: teapot(),
-        quantity: pieces(quantity),
-        delivery: None,
-    }
+    ReceiveStock { product: teapot(), quantity: pieces(quantity), delivery: None }
 }
 
 fn reserve(number: u64, quantity: i64) -> ReserveStock {
-    ReserveStock {
-        product: teapot(),
-        order: order(number),
-        quantity: pieces(quantity),
-    }
+    ReserveStock { product: teapot(), order: order(number), quantity: pieces(quantity) }
 }
 
 fn release(number: u64) -> ReleaseStock {
-    ReleaseStock {
-        product: teapot(),
-        order: order(number),
-    }
+    ReleaseStock { product: teapot(), order: order(number) }
 }
 
 fn ship(number: u64) -> ShipStock {
-    ShipStock {
-        product: teapot(),
-        order: order(number),
-    }
+    ShipStock { product: teapot(), order: order(number) }
 }
 
 fn received(quantity: i64) -> StockEvent {
-    StockEvent::Received {
-        product: teapot(),
-        quantity: pieces(quantity),
-    }
+    StockEvent::Received { product: teapot(), quantity: pieces(quantity) }
 }
 
 fn reserved(number: u64, quantity: i64) -> StockEvent {
-    StockEvent::Reserved {
-        product: teapot(),
-        order: order(number),
-        quantity: pieces(quantity),
-    }
+    StockEvent::Reserved { product: teapot(), order: order(number), quantity: pieces(quantity) }
 }
 
 fn released(number: u64, quantity: i64) -> StockEvent {
-    StockEvent::Released {
-        product: teapot(),
-        order: order(number),
-        quantity: pieces(quantity),
-    }
+    StockEvent::Released { product: teapot(), order: order(number), quantity: pieces(quantity) }
 }
 
 fn barred(number: u64) -> StockEvent {
-    StockEvent::ReservationBarred {
-        product: teapot(),
-        order: order(number),
-    }
+    StockEvent::ReservationBarred { product: teapot(), order: order(number) }
 }
 
 fn shipped(number: u64, quantity: i64) -> StockEvent {
-    StockEvent::Shipped {
-        product: teapot(),
-        order: order(number),
-        quantity: pieces(quantity),
-    }
+    StockEvent::Shipped { product: teapot(), order: order(number), quantity: pieces(quantity) }
 }
 
 fn out_of_stock(wanted: i64, available: u64) -> StockRejection {
-    StockRejection::OutOfStock {
-        product: teapot(),
-        wanted: pieces(wanted),
-        available,
-    }
+    StockRejection::OutOfStock { product: teapot(), wanted: pieces(wanted), available }
 }
 
 /// Ten teapots, three of them set aside for the first order.
@@ -109,27 +73,18 @@ fn a_delivery_is_added_to_what_is_there() {
         .then([received(10)])
         .when(receive(5))
         .then([received(5)]);
-    assert_eq!(
-        (stock.state().on_hand(), stock.state().available()),
-        (15, 15)
-    );
+    assert_eq!((stock.state().on_hand(), stock.state().available()), (15, 15));
 }
 
 #[test]
 fn what_is_free_can_be_reserved_to_the_last_piece() {
-    three_of_ten_reserved()
-        .when(reserve(2, 7))
-        .then([reserved(2, 7)]);
+    three_of_ten_reserved().when(reserve(2, 7)).then([reserved(2, 7)]);
 }
 
 #[test]
 fn what_is_reserved_for_one_order_is_not_reserved_for_another() {
-    three_of_ten_reserved()
-        .when(reserve(2, 8))
-        .then_rejected(out_of_stock(8, 7));
-    given_nothing::<StockItem>()
-        .when(reserve(1, 1))
-        .then_rejected(out_of_stock(1, 0));
+    three_of_ten_reserved().when(reserve(2, 8)).then_rejected(out_of_stock(8, 7));
+    given_nothing::<StockItem>().when(reserve(1, 1)).then_rejected(out_of_stock(1, 0));
 }
 
 #[test]
@@ -145,24 +100,14 @@ fn a_reservation_is_not_changed_by_another() {
     let product = teapot();
     let (reserved, wanted) = (pieces(3), pieces(4));
     three_of_ten_reserved().when(reserve(1, 4)).then_rejected(
-        StockRejection::ReservedDifferently {
-            product,
-            order: order(1),
-            reserved,
-            wanted,
-        },
+        StockRejection::ReservedDifferently { product, order: order(1), reserved, wanted },
     );
 }
 
 #[test]
 fn what_is_released_is_free_again() {
-    let stock = three_of_ten_reserved()
-        .when(release(1))
-        .then([released(1, 3)]);
-    assert_eq!(
-        (stock.state().on_hand(), stock.state().available()),
-        (10, 10)
-    );
+    let stock = three_of_ten_reserved().when(release(1)).then([released(1, 3)]);
+    assert_eq!((stock.state().on_hand(), stock.state().available()), (10, 10));
 }
 
 #[test]
@@ -170,9 +115,7 @@ fn a_release_that_is_repeated_releases_once() {
     given::<StockItem>([received(10), reserved(1, 3), released(1, 3)])
         .when(release(1))
         .then_nothing();
-    given::<StockItem>([barred(1)])
-        .when(release(1))
-        .then_nothing();
+    given::<StockItem>([barred(1)]).when(release(1)).then_nothing();
 }
 
 #[test]
@@ -181,10 +124,7 @@ fn a_release_that_overtakes_its_reservation_bars_it() {
         .when(release(1))
         .then([barred(1)])
         .when(reserve(1, 3))
-        .then_rejected(StockRejection::Released {
-            product: teapot(),
-            order: order(1),
-        })
+        .then_rejected(StockRejection::Released { product: teapot(), order: order(1) })
         .when(reserve(2, 10))
         .then([reserved(2, 10)]);
 }
@@ -192,14 +132,8 @@ fn a_release_that_overtakes_its_reservation_bars_it() {
 #[test]
 fn what_was_released_is_not_reserved_again_or_shipped() {
     let released = given::<StockItem>([received(10), reserved(1, 3), released(1, 3)]);
-    let rejection = StockRejection::Released {
-        product: teapot(),
-        order: order(1),
-    };
-    released
-        .clone()
-        .when(reserve(1, 3))
-        .then_rejected(rejection.clone());
+    let rejection = StockRejection::Released { product: teapot(), order: order(1) };
+    released.clone().when(reserve(1, 3)).then_rejected(rejection.clone());
     released.when(ship(1)).then_rejected(rejection);
 }
 
@@ -215,18 +149,12 @@ fn what_has_left_does_not_leave_again_and_does_not_come_back() {
     shipped.clone().when(ship(1)).then_nothing();
     shipped
         .when(release(1))
-        .then_rejected(StockRejection::Shipped {
-            product: teapot(),
-            order: order(1),
-        });
+        .then_rejected(StockRejection::Shipped { product: teapot(), order: order(1) });
 }
 
 #[test]
 fn what_is_not_reserved_does_not_leave() {
     given::<StockItem>([received(10)])
         .when(ship(1))
-        .then_rejected(StockRejection::NotReserved {
-            product: teapot(),
-            order: order(1),
-        });
+        .then_rejected(StockRejection::NotReserved { product: teapot(), order: order(1) });
 }

@@ -35,20 +35,13 @@ impl Decide<PlaceOrder> for Order {
         let PlaceOrder { order, lines, .. } = command;
         ensure!(*self == Self::Blank, OrderRejection::AlreadyPlaced);
         ensure!(!lines.is_empty(), OrderRejection::NothingOrdered);
-        ensure!(
-            lines.len() <= MAX_LINES,
-            OrderRejection::TooManyLines { lines: lines.len() }
-        );
+        ensure!(lines.len() <= MAX_LINES, OrderRejection::TooManyLines { lines: lines.len() });
         let mut products = BTreeSet::new();
         if let Some(second) = lines.iter().find(|line| !products.insert(&line.product)) {
             return Err(OrderRejection::ProductTwice(second.product.clone()));
         }
         let total = total(&lines).ok_or(OrderRejection::TotalTooLarge)?;
-        emit(OrderEvent::Placed {
-            order,
-            lines,
-            total,
-        })
+        emit(OrderEvent::Placed { order, lines, total })
     }
 }
 
@@ -114,7 +107,5 @@ impl Evolve for Order {
 }
 
 fn total(lines: &[OrderLine]) -> Option<Cents> {
-    lines
-        .iter()
-        .try_fold(Cents::ZERO, |total, line| total.checked_add(line.total()?))
+    lines.iter().try_fold(Cents::ZERO, |total, line| total.checked_add(line.total()?))
 }

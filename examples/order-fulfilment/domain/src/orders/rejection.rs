@@ -16,10 +16,7 @@ pub enum OrderRejection {
     #[error("nothing is ordered; an order has at least one line")]
     NothingOrdered,
     /// It has more lines than one parcel can take.
-    #[error(
-        "the order has {lines} lines; at most {} are allowed",
-        order::MAX_LINES
-    )]
+    #[error("the order has {lines} lines; at most {} are allowed", order::MAX_LINES)]
     TooManyLines {
         /// How many it has.
         lines: usize,

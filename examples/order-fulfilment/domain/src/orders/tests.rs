@@ -20,11 +20,7 @@ fn line(product: &str, pieces: i64, unit_price_cents: i64) -> OrderLine {
 }
 
 fn place(lines: impl Into<Vec<OrderLine>>) -> PlaceOrder {
-    PlaceOrder {
-        order: order(),
-        lines: lines.into(),
-        request: None,
-    }
+    PlaceOrder { order: order(), lines: lines.into(), request: None }
 }
 
 fn cancel() -> CancelOrder {
@@ -40,19 +36,12 @@ fn mark_shipped() -> MarkShipped {
 }
 
 fn fail() -> FailFulfilment {
-    FailFulfilment {
-        order: order(),
-        reason: CancelReason::PaymentDeclined,
-    }
+    FailFulfilment { order: order(), reason: CancelReason::PaymentDeclined }
 }
 
 fn placed() -> OrderEvent {
     let total = Cents::new(2_400).unwrap();
-    OrderEvent::Placed {
-        order: order(),
-        lines: vec![line("teapot", 2, 1_200)],
-        total,
-    }
+    OrderEvent::Placed { order: order(), lines: vec![line("teapot", 2, 1_200)], total }
 }
 
 fn confirmed() -> OrderEvent {
@@ -64,10 +53,7 @@ fn shipped() -> OrderEvent {
 }
 
 fn cancelled(reason: CancelReason) -> OrderEvent {
-    OrderEvent::Cancelled {
-        order: order(),
-        reason,
-    }
+    OrderEvent::Cancelled { order: order(), reason }
 }
 
 fn a_placed_order() -> Given<Order> {
@@ -88,13 +74,13 @@ fn a_cancelled_order() -> Given<Order> {
 
 #[test]
 fn a_placed_order_knows_its_total() {
-    given_nothing::<Order>()
-        .when(place([line("teapot", 2, 1_200), line("cup", 6, 350)]))
-        .then([OrderEvent::Placed {
+    given_nothing::<Order>().when(place([line("teapot", 2, 1_200), line("cup", 6, 350)])).then([
+        OrderEvent::Placed {
             order: order(),
             lines: vec![line("teapot", 2, 1_200), line("cup", 6, 350)],
             total: Cents::new(4_500).unwrap(),
-        }]);
+        },
+    ]);
 }
 
 #[test]
@@ -109,9 +95,7 @@ fn an_order_is_placed_once() {
 
 #[test]
 fn an_order_of_nothing_is_refused() {
-    given_nothing::<Order>()
-        .when(place([]))
-        .then_rejected(OrderRejection::NothingOrdered);
+    given_nothing::<Order>().when(place([])).then_rejected(OrderRejection::NothingOrdered);
 }
 
 #[test]
@@ -125,11 +109,7 @@ fn an_order_with_too_many_lines_is_refused() {
 #[test]
 fn a_product_stands_in_one_line() {
     given_nothing::<Order>()
-        .when(place([
-            line("cup", 1, 350),
-            line("teapot", 1, 1_200),
-            line("cup", 2, 350),
-        ]))
+        .when(place([line("cup", 1, 350), line("teapot", 1, 1_200), line("cup", 2, 350)]))
         .then_rejected(OrderRejection::ProductTwice(ProductId::new("cup").unwrap()));
 }
 
@@ -145,54 +125,32 @@ fn a_total_that_cannot_be_counted_is_refused() {
 
 #[test]
 fn a_placed_order_is_confirmed_and_then_shipped() {
-    a_placed_order()
-        .when(confirm())
-        .then([confirmed()])
-        .when(mark_shipped())
-        .then([shipped()]);
+    a_placed_order().when(confirm()).then([confirmed()]).when(mark_shipped()).then([shipped()]);
 }
 
 #[test]
 fn what_is_not_confirmed_is_not_shipped() {
-    a_placed_order()
-        .when(mark_shipped())
-        .then_rejected(OrderRejection::NotConfirmed);
+    a_placed_order().when(mark_shipped()).then_rejected(OrderRejection::NotConfirmed);
 }
 
 #[test]
 fn a_customer_may_cancel_until_the_order_is_confirmed() {
-    a_placed_order()
-        .when(cancel())
-        .then([cancelled(CancelReason::ByCustomer)]);
-    a_confirmed_order()
-        .when(cancel())
-        .then_rejected(OrderRejection::AlreadyConfirmed);
-    a_shipped_order()
-        .when(cancel())
-        .then_rejected(OrderRejection::Shipped);
+    a_placed_order().when(cancel()).then([cancelled(CancelReason::ByCustomer)]);
+    a_confirmed_order().when(cancel()).then_rejected(OrderRejection::AlreadyConfirmed);
+    a_shipped_order().when(cancel()).then_rejected(OrderRejection::Shipped);
 }
 
 #[test]
 fn failed_fulfilment_cancels_with_its_reason() {
-    a_placed_order()
-        .when(fail())
-        .then([cancelled(CancelReason::PaymentDeclined)]);
-    a_confirmed_order()
-        .when(fail())
-        .then_rejected(OrderRejection::AlreadyConfirmed);
-    a_shipped_order()
-        .when(fail())
-        .then_rejected(OrderRejection::Shipped);
+    a_placed_order().when(fail()).then([cancelled(CancelReason::PaymentDeclined)]);
+    a_confirmed_order().when(fail()).then_rejected(OrderRejection::AlreadyConfirmed);
+    a_shipped_order().when(fail()).then_rejected(OrderRejection::Shipped);
 }
 
 #[test]
 fn a_cancelled_order_is_neither_confirmed_nor_shipped() {
-    a_cancelled_order()
-        .when(confirm())
-        .then_rejected(OrderRejection::Cancelled);
-    a_cancelled_order()
-        .when(mark_shipped())
-        .then_rejected(OrderRejection::Cancelled);
+    a_cancelled_order().when(confirm()).then_rejected(OrderRejection::Cancelled);
+    a_cancelled_order().when(mark_shipped()).then_rejected(OrderRejection::Cancelled);
 }
 
 #[test]
@@ -207,16 +165,8 @@ fn what_was_done_is_not_done_again() {
 #[test]
 fn what_was_not_placed_does_nothing() {
     let blank = given_nothing::<Order>;
-    blank()
-        .when(cancel())
-        .then_rejected(OrderRejection::NotPlaced);
-    blank()
-        .when(confirm())
-        .then_rejected(OrderRejection::NotPlaced);
-    blank()
-        .when(fail())
-        .then_rejected(OrderRejection::NotPlaced);
-    blank()
-        .when(mark_shipped())
-        .then_rejected(OrderRejection::NotPlaced);
+    blank().when(cancel()).then_rejected(OrderRejection::NotPlaced);
+    blank().when(confirm()).then_rejected(OrderRejection::NotPlaced);
+    blank().when(fail()).then_rejected(OrderRejection::NotPlaced);
+    blank().when(mark_shipped()).then_rejected(OrderRejection::NotPlaced);
 }

@@ -28,10 +28,7 @@ impl Decide<RecordCharge> for Payment {
         match *self {
             Self::Open => emit(PaymentEvent::Charged { order, amount }),
             Self::Charged(before) => {
-                ensure!(
-                    before == amount,
-                    PaymentRejection::ChargedDifferently(before)
-                );
+                ensure!(before == amount, PaymentRejection::ChargedDifferently(before));
                 nothing()
             }
             Self::Declined => Err(PaymentRejection::Declined),

@@ -16,17 +16,11 @@ fn cents(cents: i64) -> Cents {
 }
 
 fn charge(amount: i64) -> RecordCharge {
-    RecordCharge {
-        order: order(),
-        amount: cents(amount),
-    }
+    RecordCharge { order: order(), amount: cents(amount) }
 }
 
 fn decline() -> RecordDecline {
-    RecordDecline {
-        order: order(),
-        reason: "card expired".to_owned(),
-    }
+    RecordDecline { order: order(), reason: "card expired".to_owned() }
 }
 
 fn refund() -> RecordRefund {
@@ -34,24 +28,15 @@ fn refund() -> RecordRefund {
 }
 
 fn charged(amount: i64) -> PaymentEvent {
-    PaymentEvent::Charged {
-        order: order(),
-        amount: cents(amount),
-    }
+    PaymentEvent::Charged { order: order(), amount: cents(amount) }
 }
 
 fn declined() -> PaymentEvent {
-    PaymentEvent::Declined {
-        order: order(),
-        reason: "card expired".to_owned(),
-    }
+    PaymentEvent::Declined { order: order(), reason: "card expired".to_owned() }
 }
 
 fn refunded(amount: i64) -> PaymentEvent {
-    PaymentEvent::Refunded {
-        order: order(),
-        amount: cents(amount),
-    }
+    PaymentEvent::Refunded { order: order(), amount: cents(amount) }
 }
 
 fn refund_not_needed() -> PaymentEvent {
@@ -83,12 +68,8 @@ fn a_decline_is_final() {
 #[test]
 fn what_was_charged_was_not_declined() {
     let rejection = PaymentRejection::Charged(cents(1_200));
-    given::<Payment>([charged(1_200)])
-        .when(decline())
-        .then_rejected(rejection.clone());
-    given::<Payment>([charged(1_200), refunded(1_200)])
-        .when(decline())
-        .then_rejected(rejection);
+    given::<Payment>([charged(1_200)]).when(decline()).then_rejected(rejection.clone());
+    given::<Payment>([charged(1_200), refunded(1_200)]).when(decline()).then_rejected(rejection);
 }
 
 #[test]

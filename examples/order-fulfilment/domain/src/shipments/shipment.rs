@@ -25,10 +25,7 @@ impl Decide<DispatchShipment> for Shipment {
             None => emit(ShipmentEvent::Dispatched { order, tracking }),
             Some(before) => {
                 let is_repeated = *before == tracking;
-                ensure!(
-                    is_repeated,
-                    ShipmentRejection::DispatchedDifferently(before.clone())
-                );
+                ensure!(is_repeated, ShipmentRejection::DispatchedDifferently(before.clone()));
                 nothing()
             }
         }
@@ -37,16 +34,11 @@ impl Decide<DispatchShipment> for Shipment {
 
 impl Decide<RecordDelivery> for Shipment {
     fn decide(&self, command: RecordDelivery, _: &DecisionContext) -> Decision<Self> {
-        ensure!(
-            self.dispatched_as.is_some(),
-            ShipmentRejection::NotDispatched
-        );
+        ensure!(self.dispatched_as.is_some(), ShipmentRejection::NotDispatched);
         if self.is_delivered {
             nothing()
         } else {
-            emit(ShipmentEvent::Delivered {
-                order: command.order,
-            })
+            emit(ShipmentEvent::Delivered { order: command.order })
         }
     }
 }

@@ -16,10 +16,7 @@ fn code(text: &str) -> TrackingCode {
 }
 
 fn dispatch(text: &str) -> DispatchShipment {
-    DispatchShipment {
-        order: order(),
-        tracking: code(text),
-    }
+    DispatchShipment { order: order(), tracking: code(text) }
 }
 
 fn deliver() -> RecordDelivery {
@@ -27,10 +24,7 @@ fn deliver() -> RecordDelivery {
 }
 
 fn dispatched(text: &str) -> ShipmentEvent {
-    ShipmentEvent::Dispatched {
-        order: order(),
-        tracking: code(text),
-    }
+    ShipmentEvent::Dispatched { order: order(), tracking: code(text) }
 }
 
 fn delivered() -> ShipmentEvent {
@@ -55,9 +49,7 @@ fn an_order_is_one_parcel() {
 
 #[test]
 fn what_was_done_is_not_done_again() {
-    given::<Shipment>([dispatched("HW-1")])
-        .when(dispatch("HW-1"))
-        .then_nothing();
+    given::<Shipment>([dispatched("HW-1")]).when(dispatch("HW-1")).then_nothing();
     let arrived = given::<Shipment>([dispatched("HW-1"), delivered()]);
     arrived.clone().when(dispatch("HW-1")).then_nothing();
     arrived.when(deliver()).then_nothing();
@@ -65,7 +57,5 @@ fn what_was_done_is_not_done_again() {
 
 #[test]
 fn what_has_not_left_does_not_arrive() {
-    given_nothing::<Shipment>()
-        .when(deliver())
-        .then_rejected(ShipmentRejection::NotDispatched);
+    given_nothing::<Shipment>().when(deliver()).then_rejected(ShipmentRejection::NotDispatched);
 }

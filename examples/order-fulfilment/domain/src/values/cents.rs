@@ -27,11 +27,7 @@ impl Cents {
     /// # Errors
     /// [`InvalidCents`] if there are less than none.
     pub const fn new(cents: i64) -> Result<Self, InvalidCents> {
-        if cents < 0 {
-            Err(InvalidCents(cents))
-        } else {
-            Ok(Self(cents))
-        }
+        if cents < 0 { Err(InvalidCents(cents)) } else { Ok(Self(cents)) }
     }
 
     /// How many cents: 0 or more.

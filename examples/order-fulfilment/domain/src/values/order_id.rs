@@ -36,9 +36,7 @@ impl FromStr for OrderId {
     type Err = InvalidOrderId;
 
     fn from_str(text: &str) -> Result<Self, InvalidOrderId> {
-        Ulid::from_string(text)
-            .map(Self)
-            .map_err(|_| InvalidOrderId)
+        Ulid::from_string(text).map(Self).map_err(|_| InvalidOrderId)
     }
 }
 

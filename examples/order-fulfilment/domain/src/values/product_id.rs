@@ -29,9 +29,7 @@ impl ProductId {
         let text = text.into();
         let is_word = |word: &str| {
             !word.is_empty()
-                && word
-                    .bytes()
-                    .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+                && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
         };
         if text.len() <= MAX_LENGTH && text.split('-').all(is_word) {
             Ok(Self(text))

@@ -26,9 +26,7 @@ impl TrackingCode {
     /// [`InvalidTrackingCode`] if the text is empty, too long, or holds other characters.
     pub fn new(text: impl Into<String>) -> Result<Self, InvalidTrackingCode> {
         let text = text.into();
-        let is_plain = text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        let is_plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
         if is_plain && (1..=MAX_LENGTH).contains(&text.len()) {
             Ok(Self(text))
         } else {

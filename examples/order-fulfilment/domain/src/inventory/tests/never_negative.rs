@@ -21,9 +21,7 @@ fn any_command() -> impl Strategy<Value = Any> {
     prop_oneof![
         (1..8_i64).prop_map(|quantity| Any::Receive(receive(quantity))),
         (number.clone(), 1..8_i64).prop_map(|(order, n)| Any::Reserve(reserve(order, n))),
-        number
-            .clone()
-            .prop_map(|order| Any::Release(release(order))),
+        number.clone().prop_map(|order| Any::Release(release(order))),
         number.prop_map(|order| Any::Ship(ship(order))),
     ]
 }
@@ -59,20 +57,14 @@ impl Ledger {
         let of = |quantity: &Quantity| i64::from(*quantity);
         match event {
             StockEvent::Received { quantity, .. } => self.on_hand += of(quantity),
-            StockEvent::Reserved {
-                order, quantity, ..
-            } => {
+            StockEvent::Reserved { order, quantity, .. } => {
                 *self.set_aside.entry(*order).or_default() += of(quantity);
             }
-            StockEvent::Released {
-                order, quantity, ..
-            } => {
+            StockEvent::Released { order, quantity, .. } => {
                 *self.set_aside.entry(*order).or_default() -= of(quantity);
             }
             StockEvent::ReservationBarred { .. } => {}
-            StockEvent::Shipped {
-                order, quantity, ..
-            } => {
+            StockEvent::Shipped { order, quantity, .. } => {
                 self.on_hand -= of(quantity);
                 *self.set_aside.entry(*order).or_default() -= of(quantity);
                 *self.left.entry(*order).or_default() += of(quantity);
