@@ -51,7 +51,7 @@ pub struct StackSettings {
     /// A folder for SQLite files, or a postgres:// address.
     #[arg(long, env = "ORDER_STORE", default_value = DEFAULT_FOLDER, global = true)]
     pub store: String,
-    /// Kafka brokers, host:port[,host:port]. Without, messages stay in the process.
+    /// Kafka brokers, `host:port,host:port`. Without, messages stay in the process.
     #[arg(long, env = "ORDER_KAFKA", global = true)]
     pub kafka: Option<String>,
     /// A redis:// address for the top products. Without, they live beside the other read models.
