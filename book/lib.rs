@@ -1,6 +1,7 @@
 //! The chapters of the book as documentation, so that every code block in them is compiled and run.
 
 pub mod account;
+pub mod course;
 pub mod warehouse;
 
 macro_rules! chapters {
@@ -14,6 +15,7 @@ chapters! {
     why: "why.md",
     aggregate: "aggregate.md",
     commands: "commands.md",
+    boundaries: "boundaries.md",
     log: "log.md",
     read_models: "read_models.md",
     bus: "bus.md",

@@ -1,7 +1,7 @@
 //! Why a command had no effect, or may have had one.
 
 use crate::{
-    AppendError, CommandId, DecodeError, EncodeError, InvalidStreamId, ReadError, StreamId,
+    AppendError, CommandId, DecodeError, EncodeError, EventId, InvalidStreamId, ReadError, StreamId,
 };
 
 /// Why a command had no effect, or may have had one.
@@ -18,6 +18,20 @@ pub enum CommandError<R: std::error::Error + 'static> {
         stream: StreamId,
         /// How many times the command was decided.
         attempts: u32,
+    },
+    /// The command's id was used before, for something on another stream. Nothing was appended, and
+    /// nothing ever will be under this id.
+    #[error(
+        "command id {command} was used before, and not for a command on stream {stream}: give this \
+         command an id of its own"
+    )]
+    IdTaken {
+        /// The id.
+        command: CommandId,
+        /// The stream of the aggregate that this command is for.
+        stream: StreamId,
+        /// The event that stands in the log under an id of this command's.
+        event: EventId,
     },
     /// The target's id can't name a stream.
     #[error("the command's target can't name a stream")]

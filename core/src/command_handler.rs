@@ -3,27 +3,44 @@
 //! # Why a command takes effect once
 //! 1. The events of a command carry ids derived from the command's id, and the log holds an event
 //!    id at most once. Whoever appends them second is told so and appends nothing.
-//! 2. A command that was carried out before is recognised while its aggregate is loaded (its
-//!    events name it), so a repetition returns the first outcome without deciding again.
+//! 2. A command that was carried out before is recognised before it is decided, by its events, so a
+//!    repetition returns the first outcome without deciding again.
 //! 3. A decision is appended at exactly the version that it was made on, so what was decided on an
 //!    old state never commits.
+//! 4. An id that turns out to be taken belongs to another run of the command if the aggregate's
+//!    stream shows that run by then (a store says "taken" only of what is committed), and to
+//!    something else if it doesn't. Only the first is a repetition.
+//!
+//! Commands to one aggregate meet at its [desk](desk), where those that wait are decided one after
+//! another and committed [together](turn).
 
+mod desk;
+mod history;
+#[cfg(test)]
+mod tests;
+mod turn;
+
+use std::num::NonZeroUsize;
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
-use jiff::Timestamp;
 
+use self::desk::{Answer, Desks};
+use self::history::{History, Runs};
 use crate::{
-    Aggregate, Append, AppendError, Command, CommandError, CommandId, Decide, DecisionContext,
-    Event, EventId, EventStore, Evolve, ExpectedVersion, GlobalPosition, Metadata, NewEvent,
-    RecordedEvent, StreamId, StreamVersion, stream_of,
+    Aggregate, Command, CommandError, CommandId, Decide, DecisionContext, Event, EventId,
+    EventStore, Evolve, GlobalPosition, Metadata, NewEvent, StreamId, StreamVersion, stream_of,
 };
 
 /// How many events of a stream are read at a time.
 const LOAD_PAGE: usize = 1_000;
 /// How often a command is decided before it is given up as contended.
 const MAX_ATTEMPTS: u32 = 10;
+
+/// How many aggregates are kept warm unless told otherwise.
+const KEPT_WARM: NonZeroUsize = NonZeroUsize::MIN.saturating_add(999);
 
 /// What a command did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,26 +70,32 @@ pub struct Loaded<A> {
     pub position: GlobalPosition,
 }
 
-/// Executes commands against a store. Cheap to clone.
+/// Executes commands against a store. Cheap to clone; clones share their warm aggregates.
 #[derive(Clone)]
 pub struct CommandHandler {
     store: Arc<dyn EventStore>,
-}
-
-/// Why one try at a command didn't end it.
-enum TryError<R: std::error::Error + 'static> {
-    SomebodyElseWasFirst,
-    Failed(CommandError<R>),
+    desks: Arc<Desks>,
 }
 
 impl CommandHandler {
     /// Executes commands against `store`.
     #[must_use]
     pub fn new(store: Arc<dyn EventStore>) -> Self {
-        Self { store }
+        Self { store, desks: Arc::new(Desks::new(KEPT_WARM)) }
+    }
+
+    /// Keeps the states of this many aggregates in memory, those that were used last (1,000 unless
+    /// told). A warm aggregate saves the read; what is decided on it is held against the log.
+    #[must_use]
+    pub fn with_warm_aggregates(mut self, aggregates: NonZeroUsize) -> Self {
+        self.desks = Arc::new(Desks::new(aggregates));
+        self
     }
 
     /// Executes `command` and returns once its events are durable.
+    ///
+    /// Commands of this process to one aggregate are decided one after another, each on what the ones
+    /// before it leave, and committed together; at most 1,024 wait, and who comes then waits for room.
     ///
     /// The command runs under its own id ([`Command::command_id`]) or, if it has none, under a
     /// fresh one. Executing the same id again returns the first outcome and appends nothing.
@@ -110,21 +133,17 @@ impl CommandHandler {
         C: Command,
         C::Aggregate: Decide<C>,
     {
-        let id = metadata.command.or_else(|| command.command_id()).unwrap_or_else(CommandId::new);
+        let given = metadata.command.or_else(|| command.command_id());
+        let id = given.unwrap_or_else(CommandId::new);
         let metadata = metadata.with_command(id);
         let stream = stream_of::<C::Aggregate>(command.target()).map_err(CommandError::Target)?;
-        let mut pauses = retry_pauses();
-        loop {
-            match self.try_once(&stream, command.clone(), id, &metadata).await {
-                Ok(receipt) => return Ok(receipt),
-                Err(TryError::Failed(error)) => return Err(error),
-                Err(TryError::SomebodyElseWasFirst) => match pauses.next() {
-                    Some(pause) => tokio::time::sleep(pause).await,
-                    None => {
-                        return Err(CommandError::Contended { stream, attempts: MAX_ATTEMPTS });
-                    }
-                },
-            }
+        let desk = self.desks.desk::<C::Aggregate>(&stream, &self.store);
+        let decide = Box::new(move |state: &C::Aggregate, context: &DecisionContext| {
+            state.decide(command.clone(), context)
+        });
+        match desk.submit(id, given.is_some(), metadata, decide).await {
+            Answer::Result(result) => result,
+            Answer::Panicked(panic) => resume_unwind(panic),
         }
     }
 
@@ -140,92 +159,7 @@ impl CommandHandler {
         id: &A::Id,
     ) -> Result<Loaded<A>, CommandError<A::Rejection>> {
         let stream = stream_of::<A>(id).map_err(CommandError::Target)?;
-        let (loaded, _) = self.load_stream::<A>(&stream, None).await?;
-        Ok(loaded)
-    }
-
-    async fn try_once<C>(
-        &self,
-        stream: &StreamId,
-        command: C,
-        id: CommandId,
-        metadata: &Metadata,
-    ) -> Result<CommandReceipt, TryError<RejectionOf<C>>>
-    where
-        C: Command,
-        C::Aggregate: Decide<C>,
-    {
-        let (loaded, repeated) =
-            self.load_stream::<C::Aggregate>(stream, Some(id)).await.map_err(TryError::Failed)?;
-        let receipt = |version, position, was_repeated| CommandReceipt {
-            command: id,
-            stream: stream.clone(),
-            version,
-            position,
-            was_repeated,
-        };
-        if let Some(first) = repeated {
-            return Ok(receipt(first.version, first.position, true));
-        }
-        let context = DecisionContext::new(Timestamp::now(), id);
-        let decided = loaded
-            .state
-            .decide(command, &context)
-            .map_err(|rejection| TryError::Failed(CommandError::Rejected(rejection)))?;
-        if decided.is_empty() {
-            return Ok(receipt(loaded.version, loaded.position, false));
-        }
-        let events = new_events(&decided, id, metadata).map_err(|source| {
-            TryError::Failed(CommandError::Encode { stream: stream.clone(), source })
-        })?;
-        let expected = ExpectedVersion::Exact(loaded.version);
-        match self.store.append(Append::to(stream.clone(), expected, events)).await {
-            Ok(appended) => {
-                let version = appended.heads.first().map_or(loaded.version, |head| head.version);
-                Ok(receipt(version, appended.position, appended.was_repeated))
-            }
-            // The same command runs twice at once, and the other run emitted something else; the
-            // next load finds its events.
-            Err(AppendError::EventIdTaken { .. }) => Err(TryError::SomebodyElseWasFirst),
-            Err(error) if error.is_conflict() => Err(TryError::SomebodyElseWasFirst),
-            Err(source) => Err(TryError::Failed(CommandError::Append { command: id, source })),
-        }
-    }
-
-    /// Folds the stream's events; also returns the last event of `command`, if it ran before.
-    async fn load_stream<A: Evolve>(
-        &self,
-        stream: &StreamId,
-        command: Option<CommandId>,
-    ) -> Result<(Loaded<A>, Option<RecordedEvent>), CommandError<A::Rejection>> {
-        let mut loaded = Loaded {
-            state: A::default(),
-            version: StreamVersion::EMPTY,
-            position: GlobalPosition::START,
-        };
-        let mut repeated = None;
-        loop {
-            let page = self
-                .store
-                .read_stream(stream, loaded.version, LOAD_PAGE)
-                .await
-                .map_err(|source| CommandError::Load { stream: stream.clone(), source })?;
-            let is_last = page.len() < LOAD_PAGE;
-            for recorded in page {
-                let event: A::Event = recorded
-                    .decode()
-                    .map_err(|source| CommandError::Decode { stream: stream.clone(), source })?;
-                loaded.state.evolve(&event);
-                loaded.version = recorded.version;
-                loaded.position = recorded.position;
-                if command.is_some() && recorded.metadata.command == command {
-                    repeated = Some(recorded);
-                }
-            }
-            if is_last {
-                return Ok((loaded, repeated));
-            }
-        }
+        History { store: &*self.store, stream: &stream }.load(&mut Runs::of([])).await
     }
 }
 

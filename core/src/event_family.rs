@@ -67,8 +67,15 @@ const fn is_same(left: &str, right: &str) -> bool {
 }
 
 /// Whether an event of this name belongs to the family with these types.
-pub fn has_type(types: &[EventDescriptor], name: &str) -> bool {
-    types.iter().any(|known| known.name == name)
+pub const fn has_type(types: &[EventDescriptor], name: &str) -> bool {
+    let mut index = 0;
+    while index < types.len() {
+        if is_same(types[index].name, name) {
+            return true;
+        }
+        index += 1;
+    }
+    false
 }
 
 /// Why `E` reads no event of this type and version.

@@ -22,6 +22,7 @@ mod identifier;
 mod append;
 mod append_condition;
 mod append_error;
+mod boundary;
 mod expected_version;
 mod global_position;
 mod metadata;
@@ -37,6 +38,7 @@ pub use aggregate::{Aggregate, Decide, Evolve, stream_of};
 pub use append::{Append, Appended, InvalidAppend, StreamAppend, StreamHead};
 pub use append_condition::AppendCondition;
 pub use append_error::AppendError;
+pub use boundary::{BoundaryEvent, DecisionModel, DecisionModels, EventQuery, UnfiledEvent};
 pub use command::Command;
 pub use decision::{Decision, DecisionContext, emit, emit_all, nothing, reject};
 pub use event::{DecodeError, EncodeError, Event, EventDescriptor};
@@ -69,10 +71,16 @@ mod command_handler;
 #[cfg(feature = "runtime")]
 mod runtime;
 #[cfg(feature = "runtime")]
+mod shared_error;
+#[cfg(feature = "runtime")]
 mod store;
 
 #[cfg(feature = "runtime")]
 pub use append_pipeline::{AppendPipeline, BatchError, BatchWriter, PipelineLimits};
+#[cfg(feature = "runtime")]
+pub use boundary::{
+    AppendWithinError, Boundaries, Boundary, BoundaryError, BoundaryReceipt, LoadBoundaryError,
+};
 #[cfg(feature = "runtime")]
 pub use clock::{Clock, ManualClock, SystemClock};
 #[cfg(feature = "runtime")]
@@ -82,12 +90,12 @@ pub use command_handler::{CommandHandler, CommandReceipt, Loaded};
 #[cfg(feature = "runtime")]
 pub use runtime::{
     CaughtUpError, Component, ComponentContext, ComponentError, ComponentHealth, Health, Highwater,
-    HighwaterBuilder, Progress,
+    HighwaterBuilder, Progress, Standby, StartError,
 };
 #[cfg(feature = "runtime")]
 pub use store::{
     AppendSignal, CheckpointError, CheckpointStore, Claim, EventStore, MemoryStore, Page,
-    ReadError, Subscription,
+    ReadError, Standing, Subscription,
 };
 
 #[cfg(feature = "testing")]
@@ -96,6 +104,7 @@ pub mod testing;
 /// What generated code refers to. Not part of the public interface.
 #[doc(hidden)]
 pub mod __private {
+    pub use crate::boundary::named;
     pub use crate::event_family::{count_types, has_type, is_unambiguous, join_types, unknown};
     pub use crate::idempotency_key::IdempotencyKey;
     pub use serde;

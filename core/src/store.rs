@@ -6,7 +6,7 @@ mod memory_store;
 mod signal;
 mod subscription;
 
-pub use checkpoint_store::{CheckpointError, CheckpointStore, Claim};
+pub use checkpoint_store::{CheckpointError, CheckpointStore, Claim, Standing};
 pub use event_store::{EventStore, Page, ReadError};
 pub use memory_store::MemoryStore;
 pub use signal::AppendSignal;

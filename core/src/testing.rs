@@ -1,7 +1,8 @@
 //! Testing decisions: given what happened, when a command comes, then this follows.
 //!
-//! This module owns tests of aggregates, which need no store, no clock and no runtime. What a
-//! store or a read model does is tested against a real one.
+//! This module owns tests of aggregates, which need no store, no clock and no runtime, and (with
+//! the feature `runtime`) `FaultyStore`, a store that fails when a test wants it to. What a store
+//! or a read model does is tested against a real one.
 //!
 //! ```
 //! use highwater::testing::{given, given_nothing};
@@ -59,9 +60,14 @@
 //! ```
 
 mod diff;
+#[cfg(feature = "runtime")]
+mod faulty_store;
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(feature = "runtime")]
+pub use faulty_store::{Fault, FaultyStore, ReadFault};
 
 use std::any::type_name;
 use std::fmt::Debug;

@@ -8,6 +8,7 @@
 //! Left out here: reading the log (core's `Subscription`), starting runners again after an error
 //! (core's supervisor), and querying read models, which is the application's own business.
 
+mod held_page;
 mod inbox_handler;
 mod project_error;
 mod projection;
@@ -24,10 +25,11 @@ mod redis;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
+pub use highwater_core::Standing;
 pub use inbox_handler::InboxHandler;
 pub use project_error::ProjectError;
 pub use projection::{Project, Projection};
-pub use read_model::{ReadModel, Standing};
+pub use read_model::ReadModel;
 pub use read_model_error::ReadModelError;
 pub use runner::ProjectionRunner;
 

@@ -8,7 +8,7 @@
 //! 3. Effects and checkpoint are one atomic write. No one can see either without the other.
 
 use async_trait::async_trait;
-use highwater_core::{Claim, GlobalPosition, Page, Selection};
+use highwater_core::{Claim, Page, Selection, Standing};
 
 use crate::ReadModelError;
 
@@ -63,15 +63,6 @@ pub trait ReadModel: Send + Sync + 'static {
     async fn standing(&self) -> Result<Standing, ReadModelError>;
 }
 
-/// Who holds a read model and how far they have come.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Standing {
-    /// The latest epoch; 0 if nobody ever claimed the read model.
-    pub epoch: u64,
-    /// Where the checkpoint stands.
-    pub position: GlobalPosition,
-}
-
 /// What a page comes to, by invariants 1 and 2. (Redis decides the same in `apply.lua`.)
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,25 +74,29 @@ pub(crate) enum Turn {
 }
 
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
-impl Standing {
-    /// Decides whether a page may be applied.
-    pub(crate) fn turn(self, claim: &Claim, page: &Page) -> Result<Turn, ReadModelError> {
-        if self.epoch != claim.epoch {
+impl Turn {
+    /// Decides whether a page may be applied to a read model that stands like this.
+    pub(crate) fn of(
+        standing: Standing,
+        claim: &Claim,
+        page: &Page,
+    ) -> Result<Self, ReadModelError> {
+        if standing.epoch != claim.epoch {
             return Err(ReadModelError::Fenced {
                 name: claim.consumer.clone(),
                 epoch: claim.epoch,
             });
         }
-        if self.position == page.read_to {
-            return Ok(Turn::Done);
+        if standing.position == page.read_to {
+            return Ok(Self::Done);
         }
-        if self.position != claim.position {
+        if standing.position != claim.position {
             return Err(ReadModelError::Moved {
                 name: claim.consumer.clone(),
                 expected: claim.position,
-                found: self.position,
+                found: standing.position,
             });
         }
-        Ok(Turn::Go)
+        Ok(Self::Go)
     }
 }

@@ -5,25 +5,24 @@
 //!    page checks the claim's epoch (see `read_model`).
 //! 2. A leader that is fenced stands by: it applies nothing, follows the other's checkpoint so that
 //!    `caught_up` works here too, and claims only when that checkpoint stands still while the log
-//!    moves on. The clock only decides when to try; the epoch decides who may write. So two
-//!    processes that host one projection settle on a leader instead of fencing each other for ever.
-//! 3. A position is reported only after the page that ends there is durable.
+//!    moves on (see core's `Standby`).
+//! 3. A position is reported only after every effect at or before it is durable. Where pages held no
+//!    event of this read model there is none: such a position is reported at once, and the
+//!    checkpoint follows within 250 ms or 1,000 positions, or at shutdown (see `held_page`).
 
 use std::future::Future;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use highwater_core::{Component, ComponentContext, ComponentError, Page, ReadError, Subscription};
-use tokio::time::Instant;
+use highwater_core::{
+    Claim, Component, ComponentContext, ComponentError, Page, ReadError, Standby, Subscription,
+};
 
-use crate::{ReadModel, ReadModelError, Standing};
+use crate::held_page::HeldPage;
+use crate::{ReadModel, ReadModelError};
 
 /// How many events are applied in one transaction unless told otherwise.
 const PAGE_SIZE: usize = 500;
-/// How long a leader may stand still behind the log before another takes over, unless told.
-const TAKEOVER_AFTER: Duration = Duration::from_secs(5);
-/// How often a runner that stands by looks at the leader's checkpoint, at least.
-const LONGEST_LOOK: Duration = Duration::from_millis(100);
 /// How long a page in flight may take to end after shutdown began.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -38,18 +37,14 @@ const GRACE: Duration = Duration::from_secs(5);
 pub struct ProjectionRunner {
     read_model: Box<dyn ReadModel>,
     page_size: usize,
-    takeover_after: Duration,
+    standby: Standby,
 }
 
 impl ProjectionRunner {
     /// Keeps `read_model` up to date.
     #[must_use]
     pub fn new(read_model: impl ReadModel) -> Self {
-        Self {
-            read_model: Box::new(read_model),
-            page_size: PAGE_SIZE,
-            takeover_after: TAKEOVER_AFTER,
-        }
+        Self { read_model: Box::new(read_model), page_size: PAGE_SIZE, standby: Standby::new() }
     }
 
     /// Applies at most this many events in one transaction (500 unless told; at least 1).
@@ -61,10 +56,11 @@ impl ProjectionRunner {
 
     /// Takes over from a leader that stands still behind the log for this long (5 s unless told).
     ///
-    /// Too short costs a needless change of leader, never a wrong read model.
+    /// It should be the same in every process, and longer than a page takes. Too short costs needless
+    /// changes of leader, never a wrong read model.
     #[must_use]
     pub fn with_takeover_after(mut self, still: Duration) -> Self {
-        self.takeover_after = still;
+        self.standby = Standby::new().with_takeover_after(still);
         self
     }
 
@@ -75,43 +71,50 @@ impl ProjectionRunner {
             return Ok(());
         };
         let mut claim = claim?;
+        self.standby.claimed(claim.epoch);
         context.progress.report(self.name(), claim.position);
         let mut log =
             Subscription::new(context.store.clone(), self.read_model.selection(), claim.position)
                 .with_page_size(self.page_size);
-        while let Some(page) = shutdown.run_until_cancelled(log.next_page()).await {
-            let page: Page = page?;
-            let Some(applied) = in_time(context, self.read_model.apply(&claim, &page)).await else {
-                // Given up at shutdown: the page is in or it isn't, the next claim tells.
+        // Nobody may take this leader for dead because it stores nothing for a while.
+        let mut held = HeldPage::for_at_most(self.standby.beat());
+        loop {
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => break,
+                page = log.next_page() => held.add(page?),
+                () = held.is_due() => {}
+            }
+            if let Some(reached) = held.empty_to() {
+                context.progress.report(self.name(), reached);
+            }
+            if let Some(page) = held.take_if_due(claim.position)
+                && !self.apply(context, &mut claim, page).await?
+            {
                 return Ok(());
-            };
-            applied?;
-            claim.position = page.read_to;
-            context.progress.report(self.name(), page.read_to);
+            }
+        }
+        if let Some(page) = held.take() {
+            self.apply(context, &mut claim, page).await?;
         }
         Ok(())
     }
 
-    /// Follows the leader until it stands still behind the log. `None` means shutdown.
-    async fn stand_by(&self, context: &ComponentContext) -> Result<Option<()>, Stopped> {
-        tracing::info!(projection = self.name(), "another runner leads, standing by");
-        let look = LONGEST_LOOK.min(self.takeover_after / 4);
-        let waiting = context.shutdown.run_until_cancelled(async {
-            let mut last_seen = Standing::default();
-            let mut still_since = Instant::now();
-            while still_since.elapsed() < self.takeover_after {
-                tokio::time::sleep(look).await;
-                let standing = self.read_model.standing().await?;
-                context.progress.report(self.name(), standing.position);
-                let is_behind = standing.position < context.store.high_water_mark().await?;
-                if standing != last_seen || !is_behind {
-                    (last_seen, still_since) = (standing, Instant::now());
-                }
-            }
-            tracing::warn!(projection = self.name(), "the leader stands still, taking over");
-            Ok(())
-        });
-        waiting.await.transpose()
+    /// Applies one page and reports it; false if that was given up at shutdown: then the page is in
+    /// or it isn't, and the next claim tells.
+    async fn apply(
+        &self,
+        context: &ComponentContext,
+        claim: &mut Claim,
+        page: Page,
+    ) -> Result<bool, Stopped> {
+        let Some(applied) = in_time(context, self.read_model.apply(claim, &page)).await else {
+            return Ok(false);
+        };
+        applied?;
+        claim.position = page.read_to;
+        context.progress.report(self.name(), page.read_to);
+        Ok(true)
     }
 
     fn stopped_by(&self, stopped: Stopped) -> ComponentError {
@@ -134,17 +137,18 @@ impl Component for ProjectionRunner {
     }
 
     async fn run(&self, context: ComponentContext) -> Result<(), ComponentError> {
+        let look = || async { self.read_model.standing().await.map_err(Stopped::from) };
         loop {
-            let led = match self.lead(&context).await {
-                Err(Stopped::ReadModel(ReadModelError::Fenced { .. })) => {
-                    self.stand_by(&context).await
+            let turn = self.standby.turn(&context, self.name(), look).await;
+            if !turn.map_err(|stopped| self.stopped_by(stopped))? {
+                return Ok(());
+            }
+            match self.lead(&context).await {
+                // Also where the claim itself was: then no epoch was noted before.
+                Err(Stopped::ReadModel(ReadModelError::Fenced { epoch, .. })) => {
+                    self.standby.claimed(epoch);
                 }
-                led => led.map(|()| None),
-            };
-            match led {
-                Ok(Some(())) => {}
-                Ok(None) => return Ok(()),
-                Err(stopped) => return Err(self.stopped_by(stopped)),
+                led => return led.map_err(|stopped| self.stopped_by(stopped)),
             }
         }
     }
@@ -180,3 +184,6 @@ async fn in_time<T>(context: &ComponentContext, work: impl Future<Output = T>) -
         () = too_long => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -28,14 +28,17 @@ use crate::probe::{CallKind, Injected, Probe};
 use crate::recorder::{Recorded, Recorder, Transition, command_id};
 use crate::saga::{Definition, SagaState};
 use crate::saga_event::{
-    AnswerKept, Cancelled, CompensationSucceeded, Ignored, Paused, SagaEvent, Started, StepEffect,
-    StepSent, StepSettled, StepSucceeded, StepTimedOut,
+    AnswerKept, Cancelled, CompensationSucceeded, Ignored, Paused, SagaEvent, StepEffect, StepSent,
+    StepSettled, StepSucceeded, StepTimedOut,
 };
 use crate::step::{Step, StepContext};
 use crate::{CompensationOutcome, StepOutcome};
 
 mod calls;
 mod signals;
+mod starting;
+
+pub(crate) use starting::unwritten_state;
 
 #[cfg(test)]
 mod mutant;
@@ -139,6 +142,7 @@ impl<S: SagaState> Driver<S> {
 
     async fn act(&mut self, todo: Todo) -> Result<(), DriveError> {
         match todo {
+            Todo::GiveState => self.give_state().await,
             Todo::Call(step) => self.call(step).await,
             Todo::TakeAnswer(step, event) => self.take_kept_answer(step, event).await,
             Todo::Settle(step) => self.settle(step).await,
@@ -216,9 +220,8 @@ impl<S: SagaState> Driver<S> {
                 Ok(Outcome::Overtaken)
             }
             Recorded::Taken => Ok(Outcome::Taken),
-            Recorded::Refused(reason) => {
-                let reason = format!("the store refuses the saga's state: {reason}");
-                Box::pin(self.record(vec![paused(reason)], None)).await?;
+            Recorded::Refused(why) => {
+                self.pause_refused(format!("the store refuses the saga's state: {why}")).await?;
                 Ok(Outcome::Overtaken)
             }
         }
@@ -227,6 +230,23 @@ impl<S: SagaState> Driver<S> {
     async fn pause(&mut self, reason: String) -> Result<(), DriveError> {
         tracing::error!(saga = %self.stream, reason, "saga paused: it needs somebody's help");
         self.record(vec![paused(reason)], None).await.map(drop)
+    }
+
+    /// Pauses a saga whose transition the store refused. The transition holds the saga's state, the
+    /// pause only a reason; if the store refuses that as well, there is nothing left to record, and
+    /// the manager stops in front of what it can't get on record.
+    async fn pause_refused(&mut self, reason: String) -> Result<(), DriveError> {
+        let Some(instance) = self.instance.as_deref() else {
+            return Ok(());
+        };
+        tracing::error!(saga = %self.stream, reason, "saga paused: it needs somebody's help");
+        let pause = Transition::only(paused(reason.clone()));
+        match self.shared.recorder.record(instance, pause).await? {
+            Recorded::Refused(why) => {
+                Err(DriveError::Refused { stream: self.stream.to_string(), reason, why })
+            }
+            recorded => Box::pin(self.settle_record(recorded)).await.map(drop),
+        }
     }
 
     async fn time_out(&mut self) -> Result<(), DriveError> {

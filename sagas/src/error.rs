@@ -133,6 +133,9 @@ pub(crate) enum DriveError {
         #[source]
         source: highwater_core::EncodeError,
     },
+    /// Not even that the saga needs help can be recorded.
+    #[error("the store refuses to record that {stream} is paused ({reason}): {why}")]
+    Refused { stream: String, reason: String, why: String },
 }
 
 impl DriveError {
@@ -140,7 +143,7 @@ impl DriveError {
         match self {
             Self::Read { source, .. } => source.is_retryable(),
             Self::Append { source, .. } => source.is_retryable(),
-            Self::Decode { .. } | Self::Encode { .. } => false,
+            Self::Decode { .. } | Self::Encode { .. } | Self::Refused { .. } => false,
         }
     }
 }

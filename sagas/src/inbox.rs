@@ -17,8 +17,9 @@ use tokio::sync::Notify;
 
 /// What a saga is told.
 pub(crate) enum Signal {
-    /// Start, in this state. A key that can't name a stream was replaced, for the given reason.
-    Start { state: Payload, event: Arc<RecordedEvent>, pause: Option<String> },
+    /// Start, in this state; paused, if there is a reason: its key can't name a stream and was
+    /// replaced, or its state can't be written and is left out.
+    Start { state: Option<Payload>, event: Arc<RecordedEvent>, pause: Option<String> },
     /// Turn back.
     Cancel { event: Arc<RecordedEvent> },
     /// A step's answer has come.

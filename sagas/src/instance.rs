@@ -9,6 +9,8 @@
 //!    an effect, or may have had one, is compensated, the last one first; then `Compensated`.
 //! 4. A paused saga does nothing until it is resumed; what reaches it meanwhile is kept.
 //! 5. Nothing leads back once the pivot has started, unless the pivot itself fails.
+//! 6. A saga whose first state could not be stored starts paused and without one. Resumed, it is
+//!    given one before anything else; told to turn back, it has nothing to undo.
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
@@ -59,6 +61,8 @@ pub(crate) struct StepRecord {
 /// What is to be done with a saga next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Todo {
+    /// Make its first state again, from the event that started it.
+    GiveState,
     /// Make the step's call.
     Call(usize),
     /// Wait for the event that answers the step.
@@ -82,7 +86,8 @@ pub(crate) struct Instance {
     pub(crate) metadata: Metadata,
     pub(crate) trigger: EventId,
     pub(crate) plan: Vec<PlannedStep>,
-    pub(crate) state: Payload,
+    /// `None` until a first state that could not be stored is given after all.
+    pub(crate) state: Option<Payload>,
     pub(crate) phase: Phase,
     pub(crate) paused: Option<String>,
     pub(crate) steps: Vec<StepRecord>,
@@ -133,6 +138,7 @@ impl Instance {
         self.version = self.version.next();
         match event {
             SagaEvent::Started(_) => {}
+            SagaEvent::StateGiven(given) => self.state = Some(given.state),
             SagaEvent::StepStarted(started) => self.steps.push(StepRecord {
                 outcome: Outcome::Open,
                 due: started.due,
@@ -188,7 +194,7 @@ impl Instance {
 
     fn update_state(&mut self, state: Option<Payload>) {
         if let Some(state) = state {
-            self.state = state;
+            self.state = Some(state);
         }
     }
 
@@ -222,10 +228,11 @@ impl Instance {
         let Some(record) = self.steps.get_mut(step) else {
             return;
         };
-        if effect != StepEffect::Done || record.undone != Some(false) {
+        // What can't be ruled out is looked for again: a compensation may find nothing twice.
+        if effect == StepEffect::None || record.undone != Some(false) {
             return;
         }
-        record.outcome = Outcome::Failed(StepEffect::Done);
+        record.outcome = Outcome::Failed(effect);
         (record.undone, record.undo_again) = (None, true);
         if let Phase::Compensated { reason } = &self.phase {
             self.phase = Phase::Compensating { reason: reason.clone() };
@@ -250,6 +257,11 @@ impl Instance {
     /// True if it will do nothing any more.
     pub(crate) fn has_ended(&self) -> bool {
         matches!(self.phase, Phase::Completed | Phase::Compensated { .. })
+    }
+
+    /// True if it can't go forward before its first state is given.
+    fn lacks_state(&self) -> bool {
+        self.phase == Phase::Forward && self.state.is_none()
     }
 
     /// True if it still goes forward and the pivot hasn't been started.
@@ -298,7 +310,7 @@ impl Instance {
         now: Timestamp,
         deadline_of: impl Fn(&str) -> Option<Duration>,
     ) -> Option<SagaEvent> {
-        if self.paused.is_some() || self.open_step().is_some() {
+        if self.paused.is_some() || self.open_step().is_some() || self.lacks_state() {
             return None;
         }
         match self.phase {
@@ -322,6 +334,7 @@ impl Instance {
             return Todo::Rest;
         }
         match (&self.phase, self.open_step()) {
+            (Phase::Forward, None) if self.lacks_state() => Todo::GiveState,
             (Phase::Forward, Some(step)) => self.todo_of_open(step),
             (Phase::Compensating { .. }, Some(step)) => Todo::Settle(step),
             (Phase::Compensating { .. }, None) => self.next_undo().map_or(Todo::Rest, Todo::Undo),

@@ -16,6 +16,8 @@ pub(crate) enum CallKind {
 #[cfg_attr(not(any(test, feature = "testing")), expect(dead_code, reason = "only tests inject"))]
 pub(crate) enum Injected {
     Fail,
+    /// Happen, and then say that only a part did.
+    FailPartly,
     Retry,
 }
 

@@ -167,5 +167,9 @@ fn of_drive_error(key: &str, error: DriveError) -> SagaControlError {
             key,
             source: AppendError::Refused { source: Box::new(source) },
         },
+        error @ DriveError::Refused { .. } => SagaControlError::Append {
+            key,
+            source: AppendError::Refused { source: Box::new(error) },
+        },
     }
 }

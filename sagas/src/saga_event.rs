@@ -45,8 +45,17 @@ pub enum StepEffect {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Started {
     pub(crate) plan: Vec<PlannedStep>,
-    pub(crate) state: Payload,
+    /// Absent if it could not be stored: the saga is paused then, and is given one when it is
+    /// resumed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) state: Option<Payload>,
     pub(crate) trigger: EventId,
+}
+
+/// The first state, which could not be stored when the saga started.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct StateGiven {
+    pub(crate) state: Payload,
 }
 
 /// The record that a step is about to be called, and so that its compensation may be due.
@@ -200,6 +209,7 @@ macro_rules! saga_events {
 
 saga_events! {
     "saga.started" => Started(Started),
+    "saga.state_given" => StateGiven(StateGiven),
     "saga.step_started" => StepStarted(StepStarted),
     "saga.step_sent" => StepSent(StepSent),
     "saga.step_succeeded" => StepSucceeded(StepSucceeded),

@@ -8,8 +8,13 @@
 //! 3. The checkpoint moves only past events whose consequences are on record, and the list of open
 //!    sagas that is stored beside it holds every saga started at or before it that hasn't ended. So
 //!    a start reads that list and the tail of the log, never the whole log.
-//! 4. Another manager of the same saga takes the claim. Until this one notices, both drive: the
-//!    streams' versions let only one of them record each transition.
+//! 4. Of several managers of one saga one drives, the others stand by (see core's `Standby`). When
+//!    the claim is taken from a manager, both drive until it notices: the streams' versions let only
+//!    one of them record each transition. Then it drops its drivers, which is always safe.
+//! 5. The checkpoint may stay where it is for as long as sagas take: by rule 3, and because no more
+//!    are driven than `max_concurrent`. So a manager that isn't at the log's end advances to where
+//!    the checkpoint stands, again and again, and whoever stands by sees that it lives. This is done
+//!    by the task of rule 1, which waits for no saga.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
@@ -18,15 +23,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use highwater_core::{
-    CheckpointError, Claim, Clock, Component, ComponentContext, ComponentError, DecodeError,
-    EventStore, GlobalPosition, InvalidStreamId, Page, Payload, RecordedEvent, Selection, StreamId,
-    Subscription, SystemClock,
+    Claim, Clock, Component, ComponentContext, ComponentError, EventStore, GlobalPosition,
+    InvalidStreamId, Page, Payload, RecordedEvent, Selection, Standby, StreamId, Subscription,
+    SystemClock,
 };
 use serde::{Deserialize, Serialize};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
-use crate::driver::{Attempts, Driver, Rest, Shared};
+use crate::driver::{self, Attempts, Driver, Rest, Shared};
 use crate::error::DriveError;
 use crate::inbox::{Delivery, Inbox, Signal};
 use crate::late_call::LateCalls;
@@ -37,6 +42,10 @@ use crate::saga_event::{SagaEvent, category_of, stream_of};
 use crate::timers::Timers;
 use crate::{Saga, SagaControl};
 
+mod stopped;
+
+use stopped::{Stopped, drive_error, read_error, unreadable};
+
 /// How many events may be read and not yet dealt with before reading pauses.
 const MOST_UNFINISHED: usize = 1_024;
 /// How often the checkpoint is stored while sagas go on.
@@ -46,13 +55,17 @@ const SAVE_INTERVAL: Duration = Duration::from_secs(1);
 ///
 /// It goes on where it, or another manager of the same saga, stopped, however that came about.
 ///
-/// Its memory holds every open saga's state. Two managers of one saga do no harm, but hinder each
-/// other: the later one takes over, and the earlier one stops with a retryable error.
+/// Its memory holds every open saga's state. Host it in as many processes as you like: the manager
+/// that started last drives the sagas, the others stand by and take over when it dies.
+///
+/// A start event is never lost: if the saga's first state can't be stored, the saga is recorded
+/// paused, with the reason, and makes its state anew when it is resumed.
 pub struct SagaManager<S> {
     saga: Saga<S>,
     name: String,
     clock: Arc<dyn Clock>,
     max_concurrent: usize,
+    standby: Standby,
     probe: Option<Arc<dyn Probe>>,
     #[cfg(test)]
     pub(crate) calls_before_recording: bool,
@@ -67,6 +80,7 @@ impl<S: SagaState> SagaManager<S> {
             saga,
             clock: Arc::new(SystemClock),
             max_concurrent: 64,
+            standby: Standby::new(),
             probe: None,
             #[cfg(test)]
             calls_before_recording: false,
@@ -78,6 +92,15 @@ impl<S: SagaState> SagaManager<S> {
     #[must_use]
     pub fn with_max_concurrent(mut self, sagas: usize) -> Self {
         self.max_concurrent = sagas.max(1);
+        self
+    }
+
+    /// Takes over from another process's manager that stands still behind the log for this long (5 s
+    /// unless told): how long a crash of the other one goes unnoticed. It should be the same in
+    /// every process; too short costs needless changes, never a saga.
+    #[must_use]
+    pub fn with_takeover_after(mut self, still: Duration) -> Self {
+        self.standby = Standby::new().with_takeover_after(still);
         self
     }
 
@@ -98,6 +121,22 @@ impl<S: SagaState> SagaManager<S> {
     pub(crate) fn with_probe(mut self, probe: Arc<dyn Probe>) -> Self {
         self.probe = Some(probe);
         self
+    }
+
+    /// Drives sagas until shutdown, or until something stops it.
+    async fn lead(&self, context: &ComponentContext) -> Result<(), Stopped> {
+        let claim = context.store.claim(&self.name).await?;
+        self.standby.claimed(claim.epoch);
+        let save_every = SAVE_INTERVAL.min(self.standby.beat());
+        let (shared, context) = (self.shared(context), context.clone());
+        let mut run = Run::new(shared, self.max_concurrent, save_every, claim, context)?;
+        let stopped = run.until_shutdown().await;
+        // Nobody drives a saga of an earlier run beside the drivers of a later one.
+        run.drivers.shutdown().await;
+        match stopped {
+            Err(Stopped::Fenced) if run.context.shutdown.is_cancelled() => Ok(()),
+            stopped => stopped,
+        }
     }
 
     fn shared(&self, context: &ComponentContext) -> Arc<Shared<S>> {
@@ -123,9 +162,17 @@ impl<S: SagaState> Component for SagaManager<S> {
     }
 
     async fn run(&self, context: ComponentContext) -> Result<(), ComponentError> {
-        let claim = context.store.claim(&self.name).await.map_err(checkpoint_error)?;
-        let mut run = Run::new(self.shared(&context), self.max_concurrent, claim, context)?;
-        run.until_shutdown().await
+        let look = || async {
+            let standing = context.store.standing(&self.name).await;
+            standing.map(Option::unwrap_or_default).map_err(Stopped::from)
+        };
+        while self.standby.turn(&context, &self.name, look).await? {
+            match self.lead(&context).await {
+                Err(Stopped::Fenced) => {}
+                led => return Ok(led?),
+            }
+        }
+        Ok(())
     }
 }
 
@@ -163,12 +210,14 @@ struct Run<S> {
     read_to: GlobalPosition,
     saved: GlobalPosition,
     saved_at: Instant,
+    save_every: Duration,
 }
 
 impl<S: SagaState> Run<S> {
     fn new(
         shared: Arc<Shared<S>>,
         max_concurrent: usize,
+        save_every: Duration,
         claim: Claim,
         context: ComponentContext,
     ) -> Result<Self, ComponentError> {
@@ -183,6 +232,7 @@ impl<S: SagaState> Run<S> {
             read_to: claim.position,
             saved: claim.position,
             saved_at: Instant::now(),
+            save_every,
             shared,
             claim,
         };
@@ -206,10 +256,10 @@ impl<S: SagaState> Run<S> {
         Ok(())
     }
 
-    async fn until_shutdown(&mut self) -> Result<(), ComponentError> {
+    async fn until_shutdown(&mut self) -> Result<(), Stopped> {
         let selection = selection(&self.shared.definition);
         let mut log = Subscription::new(self.context.store.clone(), selection, self.claim.position);
-        let mut ticks = tokio::time::interval(SAVE_INTERVAL);
+        let mut ticks = tokio::time::interval(self.save_every);
         let (clock, shutdown) = (self.shared.clock.clone(), self.shared.shutdown.clone());
         let unfinished = self.shared.unfinished.clone();
         loop {
@@ -275,13 +325,16 @@ impl<S: SagaState> Run<S> {
         state: &S,
         event: &Arc<RecordedEvent>,
     ) -> Result<(), ComponentError> {
-        let state = Payload::from_value(state).map_err(|error| {
-            ComponentError::fatal(format!("starting a saga by event {}", event.id), error)
-        })?;
-        let (stream, pause) = match stream_of(&self.shared.definition.name, key) {
+        let (stream, unnamed) = match stream_of(&self.shared.definition.name, key) {
             Ok(stream) => (stream, None),
             Err(error) => self.stand_in(event, &error)?,
         };
+        let (state, unwritten) = match Payload::from_value(state) {
+            Ok(state) => (Some(state), None),
+            Err(error) => (None, Some(driver::unwritten_state(&error))),
+        };
+        let reasons: Vec<_> = unnamed.into_iter().chain(unwritten).collect();
+        let pause = (!reasons.is_empty()).then(|| reasons.join("; "));
         self.tell(&stream, event, Signal::Start { state, event: event.clone(), pause });
         Ok(())
     }
@@ -389,23 +442,32 @@ impl<S: SagaState> Run<S> {
         self.context.progress.report(&self.component, self.finished());
     }
 
-    async fn save_if_due(&mut self) -> Result<(), ComponentError> {
+    async fn save_if_due(&mut self) -> Result<(), Stopped> {
         let is_suspicious = self.shared.unfinished.take_suspicion();
-        let is_due = self.saved_at.elapsed() >= SAVE_INTERVAL && self.finished() > self.saved;
-        if is_due || is_suspicious {
-            self.save().await?;
+        let is_due = self.saved_at.elapsed() >= self.save_every;
+        if is_suspicious || (is_due && self.finished() > self.saved) {
+            return self.save().await;
+        }
+        if is_due && self.finished() < self.read_to {
+            self.beat().await?;
         }
         Ok(())
     }
 
+    /// Says that this manager lives while its checkpoint can't move.
+    async fn beat(&mut self) -> Result<(), Stopped> {
+        self.context.store.advance(&self.claim, self.saved, None).await?;
+        self.saved_at = Instant::now();
+        Ok(())
+    }
+
     /// Stores how far it is and which sagas are open; finds out whether the claim still holds.
-    async fn save(&mut self) -> Result<(), ComponentError> {
+    async fn save(&mut self) -> Result<(), Stopped> {
         let position = self.finished();
         let open = self.slots.keys().map(|saga| saga.key().to_owned()).collect();
         let state = Payload::from_value(&OpenSagas { open })
             .map_err(|error| ComponentError::fatal("writing the list of open sagas", error))?;
-        let stored = self.context.store.advance(&self.claim, position, Some(&state)).await;
-        stored.map_err(checkpoint_error)?;
+        self.context.store.advance(&self.claim, position, Some(&state)).await?;
         (self.saved, self.saved_at) = (position, Instant::now());
         Ok(())
     }
@@ -413,30 +475,4 @@ impl<S: SagaState> Run<S> {
 
 fn selection<S>(definition: &Definition<S>) -> Selection {
     Selection::types(definition.event_types.iter().copied().chain(SagaEvent::FROM_OUTSIDE))
-}
-
-fn unreadable(event: &RecordedEvent, source: DecodeError) -> ComponentError {
-    let (id, position) = (event.id, event.position);
-    ComponentError::fatal(format!("reading event {id} at position {position}"), source)
-}
-
-fn read_error(error: highwater_core::ReadError) -> ComponentError {
-    if error.is_retryable() {
-        ComponentError::retry("reading the log", error)
-    } else {
-        ComponentError::fatal("reading the log", error)
-    }
-}
-
-fn drive_error(error: DriveError) -> ComponentError {
-    if error.is_retryable() {
-        ComponentError::retry("driving a saga", error)
-    } else {
-        ComponentError::fatal("driving a saga", error)
-    }
-}
-
-fn checkpoint_error(error: CheckpointError) -> ComponentError {
-    // Being taken over is no reason to stay stopped: the other one may be on its way out.
-    ComponentError::retry("claiming or moving the checkpoint", error)
 }

@@ -82,8 +82,8 @@ pub struct SagaStatus {
     pub phase: SagaPhase,
     /// Its steps, in order, as they were defined when it started.
     pub steps: Vec<StepStatus>,
-    /// What it knows.
-    pub state: Payload,
+    /// What it knows. `None` if its first state can't be stored; it is paused then and says why.
+    pub state: Option<Payload>,
     /// How many transitions are on record.
     pub version: StreamVersion,
 }

@@ -2,5 +2,7 @@
 
 mod faults;
 mod flow;
+mod partly;
+mod refused_state;
 mod rivals;
 mod shop;

@@ -8,7 +8,7 @@
 use std::error::Error;
 
 use async_trait::async_trait;
-use highwater_core::{CheckpointError, CheckpointStore, Claim, GlobalPosition, Payload};
+use highwater_core::{CheckpointError, CheckpointStore, Claim, GlobalPosition, Payload, Standing};
 use tokio_postgres::Row;
 
 use crate::PostgresStore;
@@ -22,8 +22,13 @@ const CLAIM: &str = "INSERT INTO highwater.checkpoints AS c (consumer, epoch, po
 
 /// No row: the epoch is over. `greatest`: a checkpoint never moves backwards.
 const ADVANCE: &str = "UPDATE highwater.checkpoints c
-    SET position = greatest(c.position, $3), state = coalesce($4::json, c.state)
+    SET position = greatest(c.position, $3), state = coalesce($4::json, c.state),
+        beats = c.beats + 1
     WHERE c.consumer = $1 AND c.epoch = $2";
+
+/// Takes no lock: looking never delays whoever holds the place.
+const LOOK: &str = "SELECT c.epoch, c.position, c.beats FROM highwater.checkpoints c
+    WHERE c.consumer = $1";
 
 #[async_trait]
 impl CheckpointStore for PostgresStore {
@@ -64,6 +69,27 @@ impl CheckpointStore for PostgresStore {
         }
         Ok(())
     }
+
+    async fn standing(&self, consumer: &str) -> Result<Option<Standing>, CheckpointError> {
+        let unavailable = |source| unavailable(consumer, source);
+        let client = self.reads.get().await.map_err(|error| unavailable(Box::new(error)))?;
+        let statement =
+            client.prepare_cached(LOOK).await.map_err(|error| unavailable(Box::new(error)))?;
+        let row = client
+            .query_opt(&statement, &[&consumer])
+            .await
+            .map_err(|error| unavailable(Box::new(error)))?;
+        let standing = row.as_ref().map(standing_of).transpose();
+        standing.map_err(|error| unavailable(Box::new(error)))
+    }
+}
+
+fn standing_of(row: &Row) -> Result<Standing, tokio_postgres::Error> {
+    Ok(Standing {
+        epoch: row.try_get::<_, i64>(0)?.unsigned_abs(),
+        position: from_i64(row.try_get(1)?),
+        beats: row.try_get::<_, i64>(2)?.unsigned_abs(),
+    })
 }
 
 fn claim_of(consumer: &str, row: &Row) -> Result<Claim, Box<dyn Error + Send + Sync>> {

@@ -40,6 +40,7 @@ const MIGRATIONS: &[Migration] = migrations![
     3 "0003_high_water_mark",
     4 "0004_matching_positions",
     5 "0005_append_batch",
+    6 "0006_checkpoint_beats",
 ];
 
 /// Brings the schema up to date. A role that may not change it succeeds if there is nothing to do.

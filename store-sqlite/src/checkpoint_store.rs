@@ -1,6 +1,6 @@
 //! Checkpoints of consumers: claimed and moved by single statements, each durable when it returns.
 
-use highwater_core::{CheckpointError, Claim, GlobalPosition, Payload};
+use highwater_core::{CheckpointError, Claim, GlobalPosition, Payload, Standing};
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
@@ -58,8 +58,8 @@ pub(crate) async fn advance(
     let mut writer = connections.writer().await.map_err(failed)?;
     // The epoch is compared where the row is written: a check before it would let a zombie through.
     let outcome = sqlx::query(
-        "UPDATE highwater_checkpoints SET position = max(position, ?), state = coalesce(?, state) \
-         WHERE consumer = ? AND epoch = ?",
+        "UPDATE highwater_checkpoints SET position = max(position, ?), state = coalesce(?, state), \
+         beats = beats + 1 WHERE consumer = ? AND epoch = ?",
     )
     .bind(column_number(position.get()))
     .bind(state.map(|state| state.as_json().to_owned()))
@@ -81,4 +81,24 @@ pub(crate) async fn advance(
             Err(failed(error.into()))
         }
     }
+}
+
+/// Reads who holds a consumer's place and how far they have come. Readers don't wait for the writer,
+/// so looking costs nobody anything.
+pub(crate) async fn standing(
+    connections: &Connections,
+    consumer: &str,
+) -> Result<Option<Standing>, CheckpointError> {
+    let row: Option<(i64, i64, i64)> = sqlx::query_as(
+        "SELECT epoch, position, beats FROM highwater_checkpoints WHERE consumer = ?",
+    )
+    .bind(consumer)
+    .fetch_optional(&connections.readers)
+    .await
+    .map_err(|error| SqliteFault::from(error).of_checkpoint(consumer))?;
+    Ok(row.map(|(epoch, position, beats)| Standing {
+        epoch: epoch.unsigned_abs(),
+        position: GlobalPosition::new(position.unsigned_abs()),
+        beats: beats.unsigned_abs(),
+    }))
 }

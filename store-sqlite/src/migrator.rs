@@ -36,13 +36,14 @@ pub(crate) async fn migrate(
 }
 
 async fn apply(connection: &mut SqliteConnection) -> Result<(), MigrateError> {
-    let mut migrator = Migrator::with_migrations(vec![Migration::new(
-        1,
-        "log".into(),
-        MigrationType::Simple,
-        include_str!("../migrations/0001_log.sql").into_sql_str(),
-        false,
-    )]);
+    let mut migrator = Migrator::with_migrations(vec![
+        migration(1, "log", include_str!("../migrations/0001_log.sql")),
+        migration(2, "checkpoint beats", include_str!("../migrations/0002_checkpoint_beats.sql")),
+    ]);
     migrator.dangerous_set_table_name("highwater_migrations");
     migrator.run_direct(None, connection, false).await
+}
+
+fn migration(version: i64, name: &'static str, sql: &'static str) -> Migration {
+    Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
 }

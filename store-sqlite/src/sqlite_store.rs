@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use highwater_core::{
     Append, AppendError, AppendPipeline, AppendSignal, Appended, CheckpointError, CheckpointStore,
     Claim, EventId, EventStore, GlobalPosition, Page, Payload, ReadError, RecordedEvent, Selection,
-    StreamId, StreamVersion,
+    Standing, StreamId, StreamVersion,
 };
 
 use crate::batch_writer::Appends;
@@ -122,5 +122,9 @@ impl CheckpointStore for SqliteStore {
         state: Option<&Payload>,
     ) -> Result<(), CheckpointError> {
         checkpoint_store::advance(&self.connections, claim, position, state).await
+    }
+
+    async fn standing(&self, consumer: &str) -> Result<Option<Standing>, CheckpointError> {
+        checkpoint_store::standing(&self.connections, consumer).await
     }
 }

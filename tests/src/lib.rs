@@ -5,3 +5,4 @@
 pub mod conformance;
 pub mod naive_store;
 pub mod services;
+pub mod unconditional_store;

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use highwater::{
     Append, AppendError, AppendSignal, Appended, CheckpointError, CheckpointStore, Claim, EventId,
     EventStore, GlobalPosition, Metadata, Page, Payload, ReadError, RecordedEvent, Selection,
-    StreamHead, StreamId, StreamVersion, Tag,
+    Standing, StreamHead, StreamId, StreamVersion, Tag,
 };
 use tokio::sync::Mutex;
 use tokio_postgres::{Client, NoTls, Row};
@@ -245,5 +245,12 @@ impl CheckpointStore for NaiveStore {
     ) -> Result<(), CheckpointError> {
         let consumer = claim.consumer.clone();
         Err(CheckpointError::Unavailable { consumer, source: "left out".into() })
+    }
+
+    async fn standing(&self, consumer: &str) -> Result<Option<Standing>, CheckpointError> {
+        Err(CheckpointError::Unavailable {
+            consumer: consumer.to_owned(),
+            source: "left out".into(),
+        })
     }
 }

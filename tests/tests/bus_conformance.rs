@@ -11,8 +11,8 @@ use highwater_tests::conformance::bus::{BusFactory, Hosted, Recorder};
 use highwater_tests::enrol_bus;
 use highwater_tests::services;
 
-/// Short, so that two at once really take turns.
-const STANDBY: Duration = Duration::from_millis(20);
+/// Short, so that nobody waits long for the one who stands by.
+const TAKEOVER_AFTER: Duration = Duration::from_millis(20);
 /// Small, so that a test's events fill several pages.
 const PAGE_SIZE: usize = 16;
 
@@ -42,7 +42,7 @@ impl BusFactory for InProcess {
     fn components(&self, handler: Recorder) -> Vec<Arc<dyn Component>> {
         let consumer = InProcessConsumer::new(handler, self.route.clone())
             .with_page_size(PAGE_SIZE)
-            .with_standby(STANDBY);
+            .with_takeover_after(TAKEOVER_AFTER);
         vec![Arc::new(consumer)]
     }
 
@@ -88,7 +88,7 @@ impl BusFactory for Kafka {
             KafkaPublisher::connect(self.config.clone()).expect("a valid configuration");
         let relay = Relay::new("test", Arc::new(publisher), self.route.clone())
             .with_page_size(PAGE_SIZE)
-            .with_standby(STANDBY);
+            .with_takeover_after(TAKEOVER_AFTER);
         let consumer = KafkaConsumer::new(self.config.clone(), handler)
             .expect("a valid configuration")
             .with_poison_policy(self.policy);

@@ -55,7 +55,7 @@ impl Case {
 
     fn relay_through(&self, publisher: Arc<dyn Publisher>) -> Arc<dyn Component> {
         let relay = Relay::new("test", publisher, self.route.clone());
-        Arc::new(relay.with_page_size(8).with_standby(Duration::from_millis(5)))
+        Arc::new(relay.with_page_size(8).with_takeover_after(Duration::from_millis(5)))
     }
 
     fn relay_in_pages_of(&self, events: usize) -> Arc<dyn Component> {

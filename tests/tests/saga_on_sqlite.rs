@@ -211,6 +211,13 @@ async fn every_fault_at_every_step_ends_completed_or_compensated_on_sqlite() {
     fault_suite(world).await.assert_passed();
 }
 
+fn hosted(store: &Arc<SqliteStore>, bank: &Bank) -> Highwater {
+    Highwater::builder(store.clone())
+        .host(SagaManager::new(fulfilment(bank)))
+        .start()
+        .expect("one component has one name")
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sagas_go_on_from_the_file_alone() {
     const SAGAS: usize = 200;
@@ -219,15 +226,14 @@ async fn sagas_go_on_from_the_file_alone() {
     let bank = Bank::default();
     for _ in 0..2 {
         let store = open(&file).await;
-        let app =
-            Highwater::builder(store.clone()).host(SagaManager::new(fulfilment(&bank))).start();
+        let app = hosted(&store, &bank);
         for order in 0..SAGAS {
             let _ = store.append(placed(&format!("{order}"))).await.expect("the store appends");
         }
         app.shutdown().await;
     }
     let store = open(&file).await;
-    let app = Highwater::builder(store.clone()).host(SagaManager::new(fulfilment(&bank))).start();
+    let app = hosted(&store, &bank);
     let control = SagaControl::new(store.clone(), "fulfilment");
     let ended = async {
         loop {

@@ -1,7 +1,6 @@
 //! One batch on its way: writing it, repeating what was lost, answering its callers.
 
 use std::error::Error;
-use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +14,7 @@ use super::limits::Taken;
 use super::queue::Waiting;
 use super::worker::Shared;
 use super::{BatchError, BatchWriter};
+use crate::shared_error::SharedError;
 use crate::{Append, AppendError, Appended};
 
 /// How often a batch whose commit was lost is repeated. With pauses that double from 20 ms up to
@@ -89,7 +89,7 @@ struct Settling<'a> {
 
 /// The store stayed away, and what that means for the appends it was asked for.
 struct Away {
-    source: ForEach,
+    source: SharedError,
     is_uncertain: bool,
 }
 
@@ -100,7 +100,7 @@ impl<'a> Settling<'a> {
             let source = match self.try_once(appends).await {
                 Ok(outcomes) => return Ok(outcomes),
                 Err(TryError::Broken(source)) => {
-                    return Err(Away { source: ForEach::of(source), is_uncertain: true });
+                    return Err(Away { source: SharedError::of(source), is_uncertain: true });
                 }
                 Err(TryError::Batch(BatchError::Interfered { .. })) if appends.len() > 1 => {
                     return Ok(self.settle_each_alone(appends).await);
@@ -108,7 +108,7 @@ impl<'a> Settling<'a> {
                 Err(TryError::Batch(
                     BatchError::Interfered { source } | BatchError::Unavailable { source },
                 )) if !self.is_uncertain => {
-                    return Err(Away { source: ForEach::of(source), is_uncertain: false });
+                    return Err(Away { source: SharedError::of(source), is_uncertain: false });
                 }
                 Err(TryError::Batch(
                     BatchError::Interfered { source }
@@ -118,7 +118,7 @@ impl<'a> Settling<'a> {
             };
             self.is_uncertain = true;
             let Some(pause) = pauses.next() else {
-                return Err(Away { source: ForEach::of(source), is_uncertain: true });
+                return Err(Away { source: SharedError::of(source), is_uncertain: true });
             };
             tracing::warn!(
                 appends = appends.len(),
@@ -190,34 +190,6 @@ impl Away {
                 AppendError::Unavailable { source }
             })
         })
-    }
-}
-
-/// One error for every caller of a batch: it stands for the error it holds.
-#[derive(Clone)]
-struct ForEach(Arc<dyn Error + Send + Sync>);
-
-impl ForEach {
-    fn of(source: Source) -> Self {
-        Self(source.into())
-    }
-}
-
-impl fmt::Display for ForEach {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl fmt::Debug for ForEach {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl Error for ForEach {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.0.source()
     }
 }
 

@@ -18,13 +18,18 @@ use tokio_util::sync::CancellationToken;
 
 use super::place::{Place, Taken, Work, pauses, rest, unless_overdue};
 use super::{HandleError, Message, MessageHandler, Route, Topic};
-use crate::{Component, ComponentContext, ComponentError, GlobalPosition, Page, RecordedEvent};
+use crate::{
+    Component, ComponentContext, ComponentError, GlobalPosition, Page, RecordedEvent, Standby,
+};
 
 /// Hands the log's events to a handler, with the same promises as a broker: at least once, a key's
 /// events in order, nothing left out.
 ///
 /// In one process the log itself is the broker, and each consumer has a place of its own in it.
 /// Swap it for a relay and a broker's consumer, and the handler doesn't notice.
+///
+/// Several processes may host the same one: the one that started last works, the others stand by
+/// and take over when it dies.
 ///
 /// When something that the handler needs isn't there, the message is tried again and the later ones
 /// wait. When the message itself is the trouble ([`HandleError::Poison`]), the consumer pauses: it
@@ -58,11 +63,12 @@ impl InProcessConsumer {
         self
     }
 
-    /// How long this consumer leaves the work to another process that took it over, before it tries
-    /// again (10 s unless told).
+    /// Takes over from another process that holds the work and stands still behind the log for this
+    /// long (5 s unless told): how long a crash of the other one goes unnoticed. It should be the
+    /// same in every process; too short costs repetitions, never order or a message.
     #[must_use]
-    pub fn with_standby(mut self, standby: Duration) -> Self {
-        self.place.standby = standby;
+    pub fn with_takeover_after(mut self, still: Duration) -> Self {
+        self.place.standby = Standby::new().with_takeover_after(still);
         self
     }
 

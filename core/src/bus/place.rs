@@ -4,8 +4,10 @@
 //! place is the same and stands here. What a page means is left to [`Work`].
 //!
 //! # Two holders at once
-//! Nothing stops a second process from claiming a place, and a first one that was frozen from
-//! waking up later. The order of a key survives that, and a lease isn't part of the argument:
+//! Processes with the same consumer settle on one that works (see [`Standby`]): it holds the place,
+//! and while a page takes long it says every now and then that it lives. But nothing stops another
+//! one from claiming the place, and a first one that was frozen from waking up later. The order of
+//! a key survives that, and neither a lease nor a clock is part of the argument:
 //!
 //! 1. A *tenure* is what one claim does until it is fenced. It starts at the checkpoint that the
 //!    claim returned and takes the log's events in order, none left out.
@@ -19,8 +21,8 @@
 //!    of handlers demands, sees the log's order: a zombie's late `7` behind another's `15` is a
 //!    repetition, never news.
 //! 5. The epoch bounds the repetitions: `advance` with an old epoch changes nothing and says so,
-//!    so a zombie takes at most the page that it had in hand. It can't move a checkpoint either
-//!    way, which 2 needs.
+//!    so a zombie takes at most the page that it had in hand, and drops even that at its next sign
+//!    of life. It can't move a checkpoint either way, which 2 needs.
 //!
 //! What 1 asks of a publisher: a call that fails may have delivered, of each key, a beginning of
 //! what it was given, and never something behind a gap.
@@ -34,7 +36,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     CheckpointError, Claim, ComponentContext, ComponentError, GlobalPosition, Page, ReadError,
-    Selection, Subscription,
+    Selection, Standby, Subscription,
 };
 
 /// How long work that is under way may take to end after shutdown was asked for.
@@ -43,7 +45,8 @@ pub(super) const GRACE: Duration = Duration::from_secs(2);
 /// What a consumer does with what it reads.
 #[async_trait]
 pub(super) trait Work: Send + Sync {
-    /// Takes the events of a page in order.
+    /// Takes the events of a page in order. Dropped when the place is lost meanwhile: what it has
+    /// begun must be fit to be begun again.
     async fn take(&self, page: &Page, shutdown: &CancellationToken) -> Taken;
 }
 
@@ -63,40 +66,55 @@ enum Ended {
     Fenced,
 }
 
+/// Why it could not be seen whose turn it is.
+enum NoLook {
+    Checkpoint(CheckpointError),
+    Log(ReadError),
+}
+
+impl From<ReadError> for NoLook {
+    fn from(error: ReadError) -> Self {
+        Self::Log(error)
+    }
+}
+
 /// A named place in the log, which one at a time holds.
 pub(super) struct Place {
     pub(super) name: String,
     pub(super) page_size: usize,
-    /// How long a holder that was fenced leaves the place to the other one.
-    pub(super) standby: Duration,
+    pub(super) standby: Standby,
 }
 
 impl Place {
     pub(super) fn new(name: String) -> Self {
-        Self { name, page_size: 500, standby: Duration::from_secs(10) }
+        Self { name, page_size: 500, standby: Standby::new() }
     }
 
-    /// Holds the place until shutdown. Fenced, it stops at once, leaves the place to the other one
-    /// for `standby`, and claims it again: if the other one has died meanwhile, that is the
-    /// hand-over, and if it lives, invariants 1 to 5 make the change harmless.
+    /// Holds the place until shutdown, or stands by while somebody else holds it.
     pub(super) async fn hold(
         &self,
         context: &ComponentContext,
         work: &dyn Work,
     ) -> Result<(), ComponentError> {
-        loop {
+        while self.turn(context).await? {
             match self.tenure(context, work).await? {
                 Ended::Shutdown => return Ok(()),
-                Ended::Fenced => tracing::info!(
-                    component = self.name,
-                    standby_ms = self.standby.as_millis(),
-                    "another process took over; standing by"
-                ),
-            }
-            if !rest(self.standby, &context.shutdown).await {
-                return Ok(());
+                Ended::Fenced => {}
             }
         }
+        Ok(())
+    }
+
+    /// Waits for this process's turn; false if shutdown came first.
+    async fn turn(&self, context: &ComponentContext) -> Result<bool, ComponentError> {
+        let look = || async {
+            let standing = context.store.standing(&self.name).await;
+            standing.map(Option::unwrap_or_default).map_err(NoLook::Checkpoint)
+        };
+        self.standby.turn(context, &self.name, look).await.map_err(|no_look| match no_look {
+            NoLook::Checkpoint(error) => self.claiming(error),
+            NoLook::Log(error) => self.reading(error),
+        })
     }
 
     async fn tenure(
@@ -105,6 +123,7 @@ impl Place {
         work: &dyn Work,
     ) -> Result<Ended, ComponentError> {
         let claim = context.store.claim(&self.name).await.map_err(|e| self.claiming(e))?;
+        self.standby.claimed(claim.epoch);
         context.progress.report(&self.name, claim.position);
         let mut pages =
             Subscription::new(Arc::clone(&context.store), Selection::All, claim.position)
@@ -115,7 +134,13 @@ impl Place {
                 () = context.shutdown.cancelled() => return Ok(Ended::Shutdown),
                 page = pages.next_page() => page.map_err(|error| self.reading(error))?,
             };
-            let (reached, stop) = match work.take(&page, &context.shutdown).await {
+            let taking = work.take(&page, &context.shutdown);
+            let taken = tokio::select! {
+                biased;
+                taken = taking => taken,
+                () = self.beat_until_fenced(context, &claim) => return Ok(Ended::Fenced),
+            };
+            let (reached, stop) = match taken {
                 Taken::Whole => (Some(page.read_to), None),
                 Taken::Interrupted(reached) => (reached, Some(Ok(Ended::Shutdown))),
                 Taken::Failed(reached, error) => (reached, Some(Err(error))),
@@ -130,6 +155,20 @@ impl Place {
                 (None, Ok(true)) => {}
                 (None, Ok(false)) => return Ok(Ended::Fenced),
                 (None, Err(error)) => return Err(error),
+            }
+        }
+    }
+
+    /// Says every now and then that this process lives, by advancing to where the claim started;
+    /// returns when somebody else holds the place. That the store is away for a while is no reason
+    /// to let go of a page: the checkpoint's next move will tell.
+    async fn beat_until_fenced(&self, context: &ComponentContext, claim: &Claim) {
+        loop {
+            tokio::time::sleep(self.standby.beat()).await;
+            match context.store.advance(claim, claim.position, None).await {
+                Ok(()) => {}
+                Err(CheckpointError::Fenced { .. }) => return,
+                Err(error) => tracing::debug!(component = self.name, %error, "no sign of life"),
             }
         }
     }
@@ -156,7 +195,7 @@ impl Place {
     }
 
     fn claiming(&self, error: CheckpointError) -> ComponentError {
-        let doing = format!("claiming the checkpoint of {}", self.name);
+        let doing = format!("looking at or claiming the checkpoint of {}", self.name);
         self.trouble(doing, error.is_retryable(), error)
     }
 

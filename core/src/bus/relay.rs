@@ -22,12 +22,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::place::{Place, Taken, Work, pauses, rest, unless_overdue};
 use super::{Message, PublishError, Publisher, Route};
-use crate::{Component, ComponentContext, ComponentError, Page};
+use crate::{Component, ComponentContext, ComponentError, Page, Standby};
 
 /// Publishes the log's events: at least once each, a key's events in the order of the log.
 ///
-/// Host it in as many processes as you like under one name: one of them works, the others stand
-/// by. A broker that is down means lag, never loss.
+/// Host it in as many processes as you like under one name: the one that started last works, the
+/// others stand by and take over when it dies. A broker that is down means lag, never loss.
 ///
 /// A message that the broker refuses (too large, topic not allowed) fails the relay until somebody
 /// mends the cause and starts it again; nothing is left out.
@@ -55,11 +55,12 @@ impl Relay {
         self
     }
 
-    /// How long this relay leaves the work to another process that took it over, before it tries
-    /// again (10 s unless told): how long a crash of the other one goes unnoticed at most.
+    /// Takes over from another process that holds the work and stands still behind the log for this
+    /// long (5 s unless told): how long a crash of the other one goes unnoticed. It should be the
+    /// same in every process; too short costs repetitions, never order or a message.
     #[must_use]
-    pub fn with_standby(mut self, standby: Duration) -> Self {
-        self.place.standby = standby;
+    pub fn with_takeover_after(mut self, still: Duration) -> Self {
+        self.place.standby = Standby::new().with_takeover_after(still);
         self
     }
 

@@ -91,7 +91,9 @@ impl ComponentContext {
 /// - `run` MUST return `Ok` soon after `context.shutdown` is cancelled, with everything that it
 ///   acknowledged made durable.
 /// - `run` MUST be callable again after it returned an error, and then go on from its checkpoint.
-/// - It MUST survive being dropped at any await point: what is durable decides what is done.
+/// - It MUST survive being dropped at any await point: what is durable decides what is done. A
+///   panic counts as an error after which starting again may help.
+/// - Its name MUST be its own among the components of one application, and stay the same.
 #[async_trait]
 pub trait Component: Send + Sync + 'static {
     /// Names the component in health, logs and [`Highwater::caught_up`](super::Highwater::caught_up).

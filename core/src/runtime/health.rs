@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub enum ComponentHealth {
     /// It runs.
     Running,
-    /// It stopped with an error and will be started again.
+    /// It stopped with an error or a panic and will be started again.
     Restarting {
         /// The error, with its causes.
         error: String,

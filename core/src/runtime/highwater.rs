@@ -5,17 +5,21 @@
 //! 2. Only when all have returned is the store closed, so no component loses its last append.
 //! 3. Dropping `Highwater` cancels the token too; tasks then end by themselves, unawaited.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use super::supervisor::supervise;
-use super::{CaughtUpError, Component, ComponentContext, Health, Progress};
+use super::{
+    CaughtUpError, Component, ComponentContext, ComponentHealth, Health, Progress, StartError,
+};
 use crate::command_handler::RejectionOf;
 use crate::{
-    Command, CommandError, CommandHandler, CommandReceipt, Decide, EventStore, GlobalPosition,
+    Boundaries, Command, CommandError, CommandHandler, CommandReceipt, Decide, EventStore, GlobalPosition,
 };
 
 /// Collects what an application is made of. Start it to get a [`Highwater`].
@@ -33,17 +37,32 @@ impl HighwaterBuilder {
     }
 
     /// Starts everything. Must be called within a tokio runtime.
-    #[must_use]
-    pub fn start(self) -> Highwater {
+    ///
+    /// # Errors
+    /// [`StartError`] if two components have one name, or there is no tokio runtime; then nothing
+    /// was started.
+    pub fn start(self) -> Result<Highwater, StartError> {
+        self.check_names()?;
+        let runtime = Handle::try_current().map_err(|_| StartError::NoRuntime)?;
         let shutdown = CancellationToken::new();
         let context = ComponentContext::new(self.store, shutdown.clone());
         let (health, tasks) = (Health::default(), TaskTracker::new());
         for component in self.components {
+            // Known before its task has run for the first time, so that nobody who asks misses it.
             context.progress.expect(component.name());
-            tasks.spawn(supervise(component, context.clone(), health.clone()));
+            health.set(component.name(), ComponentHealth::Running);
+            tasks.spawn_on(supervise(component, context.clone(), health.clone()), &runtime);
         }
         tasks.close();
-        Highwater { context, health, tasks, _cancels_on_drop: shutdown.drop_guard() }
+        Ok(Highwater { context, health, tasks, _cancels_on_drop: shutdown.drop_guard() })
+    }
+
+    fn check_names(&self) -> Result<(), StartError> {
+        let mut names = HashSet::new();
+        match self.components.iter().find(|component| !names.insert(component.name())) {
+            Some(second) => Err(StartError::NameTwice(second.name().to_owned())),
+            None => Ok(()),
+        }
     }
 }
 
@@ -84,6 +103,12 @@ impl Highwater {
     #[must_use]
     pub fn commands(&self) -> &CommandHandler {
         &self.context.commands
+    }
+
+    /// Decides within boundaries that are no aggregate.
+    #[must_use]
+    pub fn boundaries(&self) -> Boundaries {
+        Boundaries::new(self.context.store.clone())
     }
 
     /// The log.

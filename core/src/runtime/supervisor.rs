@@ -1,10 +1,14 @@
-//! Keeps one component running: starts it again after an error, with growing pauses.
+//! Keeps one component running: starts it again after an error or a panic, with growing pauses.
 
+use std::any::Any;
 use std::error::Error;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
+use futures::FutureExt;
+use tokio::time::Instant;
 
 use super::{Component, ComponentContext, ComponentError, ComponentHealth, Health};
 
@@ -23,7 +27,7 @@ pub(super) async fn supervise(
     loop {
         health.set(&name, ComponentHealth::Running);
         let started = Instant::now();
-        let error = match component.run(context.clone()).await {
+        let error = match run_once(&*component, &context).await {
             Ok(()) => {
                 health.set(&name, ComponentHealth::Stopped);
                 return;
@@ -46,6 +50,26 @@ pub(super) async fn supervise(
             }
         }
     }
+}
+
+/// Runs the component until it returns; a panic becomes an error after which it is started again.
+async fn run_once(
+    component: &dyn Component,
+    context: &ComponentContext,
+) -> Result<(), ComponentError> {
+    // What a panic leaves half done in memory is the component's to survive, like a dropped run:
+    // its contract says that only what is durable counts.
+    let run = AssertUnwindSafe(async { component.run(context.clone()).await });
+    run.catch_unwind().await.unwrap_or_else(|payload| Err(panicked(&*payload)))
+}
+
+fn panicked(payload: &(dyn Any + Send)) -> ComponentError {
+    let message = payload
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message");
+    ComponentError::retry("it panicked", message)
 }
 
 /// Says what happened; true if the component is to be started again.

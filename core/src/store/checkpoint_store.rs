@@ -50,6 +50,18 @@ pub struct Claim {
     pub state: Option<Payload>,
 }
 
+/// Who holds a consumer's place and how far they have come, as anybody may see it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// The latest epoch; 0 if nobody ever claimed the place.
+    pub epoch: u64,
+    /// Where the checkpoint stands.
+    pub position: GlobalPosition,
+    /// Grows with every `advance` that succeeds, also with one to where the checkpoint stands: so a
+    /// holder with long work says that it lives. Always 0 for read models, which take page by page.
+    pub beats: u64,
+}
+
 /// Checkpoints of consumers whose effects lie outside: relays, saga managers.
 ///
 /// A consumer whose effects lie in a database keeps its checkpoint there instead, in the same
@@ -60,6 +72,10 @@ pub struct Claim {
 /// - `advance` MUST change nothing and return `Fenced` if the claim's epoch isn't the latest one.
 /// - A checkpoint MUST NOT move backwards: advancing to where it stands or before only stores the
 ///   state.
+/// - Every `advance` that succeeds MUST raise [`Standing::beats`], wherever it advances to. One that
+///   is refused MUST NOT.
+/// - `standing` MUST show what the latest claim or `advance` that returned has stored, and change
+///   nothing: no epoch ends by it, and no consumer comes into being.
 #[async_trait]
 pub trait CheckpointStore: Send + Sync {
     /// Takes the consumer over from whoever had it.
@@ -84,4 +100,14 @@ pub trait CheckpointStore: Send + Sync {
         position: GlobalPosition,
         state: Option<&Payload>,
     ) -> Result<(), CheckpointError>;
+
+    /// Looks who holds the consumer's place and how far they have come; `None` if nobody ever
+    /// claimed it.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Unavailable`].
+    ///
+    /// # Cancel safety
+    /// Changes nothing.
+    async fn standing(&self, consumer: &str) -> Result<Option<Standing>, CheckpointError>;
 }

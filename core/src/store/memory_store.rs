@@ -6,7 +6,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::{AppendSignal, CheckpointError, CheckpointStore, Claim, EventStore, Page, ReadError};
+use super::{
+    AppendSignal, CheckpointError, CheckpointStore, Claim, EventStore, Page, ReadError, Standing,
+};
 use crate::{
     Append, AppendError, Appended, EventId, GlobalPosition, Payload, RecordedEvent, Selection,
     StreamAppend, StreamHead, StreamId, StreamVersion,
@@ -27,8 +29,26 @@ struct Log {
     events: Vec<RecordedEvent>,
     streams: HashMap<StreamId, Vec<GlobalPosition>>,
     ids: HashMap<EventId, GlobalPosition>,
-    checkpoints: HashMap<String, Claim>,
+    checkpoints: HashMap<String, Checkpoint>,
     is_closed: bool,
+}
+
+/// A consumer's checkpoint.
+struct Checkpoint {
+    claim: Claim,
+    beats: u64,
+}
+
+impl Checkpoint {
+    fn first(consumer: &str) -> Self {
+        let claim = Claim {
+            consumer: consumer.to_owned(),
+            epoch: 0,
+            position: GlobalPosition::START,
+            state: None,
+        };
+        Self { claim, beats: 0 }
+    }
 }
 
 impl MemoryStore {
@@ -202,14 +222,12 @@ impl EventStore for MemoryStore {
 impl CheckpointStore for MemoryStore {
     async fn claim(&self, consumer: &str) -> Result<Claim, CheckpointError> {
         let mut log = self.log();
-        let claim = log.checkpoints.entry(consumer.to_owned()).or_insert_with(|| Claim {
-            consumer: consumer.to_owned(),
-            epoch: 0,
-            position: GlobalPosition::START,
-            state: None,
-        });
-        claim.epoch += 1;
-        Ok(claim.clone())
+        let stored = log
+            .checkpoints
+            .entry(consumer.to_owned())
+            .or_insert_with(|| Checkpoint::first(consumer));
+        stored.claim.epoch += 1;
+        Ok(stored.claim.clone())
     }
 
     async fn advance(
@@ -219,18 +237,30 @@ impl CheckpointStore for MemoryStore {
         state: Option<&Payload>,
     ) -> Result<(), CheckpointError> {
         let mut log = self.log();
-        let stored =
-            log.checkpoints.get_mut(&claim.consumer).filter(|stored| stored.epoch == claim.epoch);
+        let stored = log
+            .checkpoints
+            .get_mut(&claim.consumer)
+            .filter(|stored| stored.claim.epoch == claim.epoch);
         let Some(stored) = stored else {
             return Err(CheckpointError::Fenced {
                 consumer: claim.consumer.clone(),
                 epoch: claim.epoch,
             });
         };
-        stored.position = stored.position.max(position);
+        stored.beats += 1;
+        stored.claim.position = stored.claim.position.max(position);
         if let Some(state) = state {
-            stored.state = Some(state.clone());
+            stored.claim.state = Some(state.clone());
         }
         Ok(())
+    }
+
+    async fn standing(&self, consumer: &str) -> Result<Option<Standing>, CheckpointError> {
+        let log = self.log();
+        Ok(log.checkpoints.get(consumer).map(|stored| Standing {
+            epoch: stored.claim.epoch,
+            position: stored.claim.position,
+            beats: stored.beats,
+        }))
     }
 }

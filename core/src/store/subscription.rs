@@ -1,4 +1,10 @@
 //! Reading the log to its end and then along with it.
+//!
+//! The handle to the store's signal is taken before the first read, and only waits use it up. So
+//! an append that a read just missed wakes the wait behind it; see [`AppendSignal`].
+
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;

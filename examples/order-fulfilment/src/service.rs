@@ -33,6 +33,8 @@ pub enum ServiceError {
     ReadModels(#[from] sqlx::Error),
     #[error("the definition of the fulfilment saga is wrong")]
     Saga(#[from] highwater::sagas::InvalidSaga),
+    #[error("could not start the components")]
+    Start(#[from] highwater::StartError),
     #[cfg(feature = "stack")]
     #[error("the configuration for Kafka is wrong")]
     Kafka(#[from] highwater::kafka::InvalidKafkaConfig),
@@ -55,7 +57,7 @@ impl Service {
             .host(order_status(&stack.read))
             .host(top_products(&stack.top_products))
             .host(fulfilment(payments, carrier)?);
-        let app = host_bus(app, &stack, settings)?.start();
+        let app = host_bus(app, &stack, settings)?.start()?;
         Ok(Arc::new(Self { app, read: stack.read, top_products: stack.top_products }))
     }
 }

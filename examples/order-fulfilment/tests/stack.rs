@@ -79,6 +79,25 @@ async fn postgres_and_kafka_killed_in_flight_lose_nothing() {
     program.assert_books_are_sound();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kafka_that_is_down_at_start_means_lag_and_no_loss() {
+    let kafka = OwnKafka::start().await.expect("a Kafka of our own");
+    kafka.stop().await.expect("Kafka can be stopped");
+    let database = services::postgres().await.fresh_database().await;
+    let redis = services::redis().await;
+    let program = on_stack(database.url(), kafka.brokers(), redis.url(), &fresh_domain());
+    let service = program.start();
+    let (_address, watched) = watch::channel(service.base.clone());
+    let customers = Customers::new(watched);
+    customers.stock_up(10, 100).await;
+    customers.place(50, 10).await;
+
+    kafka.start_again().await.expect("Kafka comes back");
+    service.wait_until_settled(&customers.client, 50).await;
+    service.stop();
+    program.assert_books_are_sound();
+}
+
 #[tokio::test]
 async fn a_postgres_that_is_down_at_start_is_named_without_its_password() {
     let address = "postgres://shop:secret-word@127.0.0.1:1/shop";

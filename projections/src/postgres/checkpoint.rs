@@ -53,7 +53,7 @@ impl Checkpoint {
             .bind(i64::from(self.version))
             .fetch_one(connection)
             .await?;
-        let Standing { epoch, position } = standing(row);
+        let Standing { epoch, position, .. } = standing(row);
         Ok(Claim { consumer: self.name.to_owned(), epoch, position, state: None })
     }
 
@@ -100,5 +100,6 @@ fn standing((epoch, position): (i64, i64)) -> Standing {
     Standing {
         epoch: epoch.cast_unsigned(),
         position: GlobalPosition::new(position.cast_unsigned()),
+        beats: 0,
     }
 }

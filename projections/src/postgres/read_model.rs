@@ -70,7 +70,7 @@ impl<P: Project<PgConnection>> ReadModel for PostgresReadModel<P> {
     async fn apply(&self, claim: &Claim, page: &Page) -> Result<(), ReadModelError> {
         let mut transaction = self.pool.begin().await.map_err(Self::failed)?;
         let standing = Self::CHECKPOINT.lock(&mut transaction).await.map_err(Self::failed)?;
-        if standing.turn(claim, page)? == Turn::Done {
+        if Turn::of(standing, claim, page)? == Turn::Done {
             return Ok(());
         }
         project_all(&self.projection, &page.events, &mut *transaction).await?;

@@ -78,9 +78,10 @@ impl Checkpoint {
         Ok(match answer.as_str() {
             "foreign" => Claimed::Foreign(detail),
             "torn" => Claimed::Torn { position, detail },
-            answer => {
-                Claimed::Holds { standing: Standing { epoch, position }, is_new: answer == "clear" }
-            }
+            answer => Claimed::Holds {
+                standing: Standing { epoch, position, beats: 0 },
+                is_new: answer == "clear",
+            },
         })
     }
 
@@ -157,6 +158,7 @@ impl Checkpoint {
         Ok(Standing {
             epoch: epoch.unwrap_or_default(),
             position: GlobalPosition::new(position.unwrap_or_default()),
+            beats: 0,
         })
     }
 }

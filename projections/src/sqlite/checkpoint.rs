@@ -37,7 +37,7 @@ impl Checkpoint {
     pub(super) async fn claim(self, connection: &mut SqliteConnection) -> Result<Claim, Error> {
         let row: (i64, i64) =
             sqlx::query_as(CLAIM).bind(self.name).bind(self.version).fetch_one(connection).await?;
-        let Standing { epoch, position } = standing(row);
+        let Standing { epoch, position, .. } = standing(row);
         Ok(Claim { consumer: self.name.to_owned(), epoch, position, state: None })
     }
 
@@ -81,5 +81,6 @@ fn standing((epoch, position): (i64, i64)) -> Standing {
     Standing {
         epoch: epoch.cast_unsigned(),
         position: GlobalPosition::new(position.cast_unsigned()),
+        beats: 0,
     }
 }

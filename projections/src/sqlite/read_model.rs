@@ -69,7 +69,7 @@ use crate::{Project, ProjectionRunner, ReadModel, ReadModelError, Standing};
 /// let pool = SqlitePoolOptions::new().max_connections(1).connect("sqlite::memory:").await?;
 /// let app = Highwater::builder(Arc::new(MemoryStore::new()))
 ///     .host(ProjectionRunner::in_sqlite(Turnover, pool.clone()))
-///     .start();
+///     .start()?;
 ///
 /// let placed = NewEvent::from_event(&OrderEvent::Placed { cents: 1_200 })?;
 /// let order = StreamId::new("order", "1")?;
@@ -136,7 +136,7 @@ impl<P: Project<SqliteConnection>> ReadModel for SqliteReadModel<P> {
     async fn apply(&self, claim: &Claim, page: &Page) -> Result<(), ReadModelError> {
         let mut transaction = self.pool.begin_with(tables::BEGIN).await.map_err(Self::failed)?;
         let standing = Self::CHECKPOINT.lock(&mut transaction).await.map_err(Self::failed)?;
-        if standing.turn(claim, page)? == Turn::Done {
+        if Turn::of(standing, claim, page)? == Turn::Done {
             return Ok(());
         }
         project_all(&self.projection, &page.events, &mut *transaction).await?;

@@ -109,18 +109,23 @@ impl<S: SagaState> Driver<S> {
         };
         let (probe, name) = (self.shared.probe.clone(), context.step.clone());
         let made = async move {
+            let mut injected = None;
             if let Some(probe) = &probe {
-                match probe.before_call(CallKind::Step, &name).await {
-                    Some(Injected::Fail) => return StepOutcome::failed("injected"),
-                    Some(Injected::Retry) => return StepOutcome::retry("injected"),
-                    None => {}
-                }
+                injected = probe.before_call(CallKind::Step, &name).await;
+            }
+            match injected {
+                Some(Injected::Fail) => return StepOutcome::failed("injected"),
+                Some(Injected::Retry) => return StepOutcome::retry("injected"),
+                Some(Injected::FailPartly) | None => {}
             }
             let outcome = call(state, context).await;
             if let Some(probe) = &probe {
                 probe.after_call(CallKind::Step).await;
             }
-            outcome
+            match injected {
+                Some(_) => StepOutcome::failed_partly("injected"),
+                None => outcome,
+            }
         };
         Ok(Some(Box::pin(
             AssertUnwindSafe(made)
@@ -150,7 +155,7 @@ impl<S: SagaState> Driver<S> {
                 match probe.before_call(CallKind::Undo, &name).await {
                     Some(Injected::Fail) => return CompensationOutcome::failed("injected"),
                     Some(Injected::Retry) => return CompensationOutcome::retry("injected"),
-                    None => {}
+                    Some(Injected::FailPartly) | None => {}
                 }
             }
             let outcome = undo(state, context).await;
@@ -179,9 +184,11 @@ impl<S: SagaState> Driver<S> {
             return Ok(None);
         }
         let context = self.context(instance, step, name, kind);
-        match instance.state.to_value() {
-            Ok(state) => Ok(Some((state, context))),
-            Err(error) => {
+        // A saga without a state is given one before it makes its first call.
+        match instance.state.as_ref().map(Payload::to_value) {
+            None => Ok(None),
+            Some(Ok(state)) => Ok(Some((state, context))),
+            Some(Err(error)) => {
                 let reason = crate::step::with_causes(&error);
                 self.pause(format!("the definition can't read the saga's state: {reason}")).await?;
                 Ok(None)
@@ -293,8 +300,16 @@ impl<S: SagaState> Driver<S> {
                 return self.pause(format!("compensation of step {name:?} failed: {reason}")).await;
             }
         };
-        // A state that can't be stored is no reason to undo the step again.
-        let state = state.and_then(|state| Payload::from_value(&state).ok());
+        // The state must not get lost: resumed, the compensation is asked for it again, under the id
+        // that it recognises as repeated.
+        let state = match state.map(|state| Payload::from_value(&state)).transpose() {
+            Ok(state) => state,
+            Err(error) => {
+                let reason = crate::step::with_causes(&error);
+                let reason = format!("the compensation's new state can't be stored: {reason}");
+                return self.pause(reason).await;
+            }
+        };
         let undone = CompensationSucceeded { step, undid, state };
         self.record(vec![SagaEvent::CompensationSucceeded(undone)], None).await.map(drop)
     }

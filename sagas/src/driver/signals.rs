@@ -18,47 +18,6 @@ impl<S: SagaState> Driver<S> {
         Ok(())
     }
 
-    async fn start(
-        &mut self,
-        state: highwater_core::Payload,
-        event: &RecordedEvent,
-        pause: Option<String>,
-    ) -> Result<(), DriveError> {
-        let shared = self.shared.clone();
-        let deadline_of = shared.deadline_of();
-        while self.instance.is_none() {
-            let plan = shared.definition.plan();
-            let started = Started { plan, state: state.clone(), trigger: event.id };
-            let transition = Transition {
-                events: pause.clone().map(paused).into_iter().collect(),
-                cause: Some(event.id),
-                bars: None,
-                now: self.now(),
-                deadline_of: Some(&deadline_of),
-            };
-            #[cfg(test)]
-            let transition = shared.mutated(transition);
-            let metadata = Metadata::caused_by(event);
-            let recorded =
-                shared.recorder.start(&self.stream, metadata, started, transition).await?;
-            if let Recorded::Refused(reason) = &recorded {
-                tracing::error!(saga = %self.stream, event = %event.id, reason,
-                    "the store refuses the saga's first state: the saga was not started");
-                return Ok(());
-            }
-            // A start that was there before is no sign of a rival: this manager may have been here.
-            match recorded {
-                Recorded::Done(instance) => self.instance = Some(instance),
-                _ => self.load().await?,
-            }
-        }
-        let is_ours = self.instance.as_deref().is_some_and(|it| it.trigger == event.id);
-        if !is_ours {
-            self.count_ignored(event, "the saga was started by another event before");
-        }
-        Ok(())
-    }
-
     async fn cancel(&mut self, event: &RecordedEvent) -> Result<(), DriveError> {
         loop {
             let Some(instance) = self.instance.as_deref() else {
@@ -109,7 +68,7 @@ impl<S: SagaState> Driver<S> {
     /// Ends an open step by the event that answers it.
     async fn take_answer(&mut self, step: usize, event: &RecordedEvent) -> Result<(), DriveError> {
         let read = self.step(step).and_then(|definition| {
-            let state: S = self.instance.as_deref()?.state.to_value().ok()?;
+            let state: S = self.instance.as_deref()?.state.as_ref()?.to_value().ok()?;
             definition.answers.iter().find_map(|take| take(event, state.clone()))
         });
         let Some(outcome) = read else {
@@ -157,7 +116,7 @@ impl<S: SagaState> Driver<S> {
         }
     }
 
-    fn count_ignored(&self, event: &RecordedEvent, why: &str) {
+    pub(super) fn count_ignored(&self, event: &RecordedEvent, why: &str) {
         let total = self.shared.unfinished.count_ignored();
         tracing::info!(saga = %self.stream, event = %event.id, position = %event.position, why,
             total, "event ignored");

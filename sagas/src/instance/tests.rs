@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::saga_event::{
-    AnswerKept, Cancelled, CompensationSucceeded, LateReply, Started, StepSent, StepSettled,
-    StepSucceeded, StepTimedOut,
+    AnswerKept, Cancelled, CompensationSucceeded, LateReply, Started, StateGiven, StepSent,
+    StepSettled, StepSucceeded, StepTimedOut,
 };
 
 fn planned(name: &str, pivot: bool, answered: bool) -> PlannedStep {
@@ -19,7 +19,7 @@ fn begun() -> Instance {
         PlannedStep { undo: false, ..planned("thank", false, false) },
     ];
     let state = Payload::from_value(&0).expect("JSON");
-    let started = SagaEvent::Started(Started { plan, state, trigger: EventId::new() });
+    let started = SagaEvent::Started(Started { plan, state: Some(state), trigger: EventId::new() });
     let stream = StreamId::new("saga.test", "1").expect("a valid stream");
     let mut instance = Instance::begin(stream, Metadata::default(), started).expect("a start");
     follow(&mut instance);
@@ -80,6 +80,57 @@ fn a_refused_step_is_not_undone_and_those_before_it_are_in_reverse() {
         }
         assert!(matches!(instance.phase, Phase::Compensated { .. }), "{:?}", instance.phase);
     }
+}
+
+#[test]
+fn a_step_that_failed_partly_is_undone_before_those_before_it() {
+    for step in 0..2 {
+        let mut instance = at_step(step);
+        let refused = instance.refused(step, "half of it".to_owned(), true, None);
+        apply(&mut instance, refused);
+        for undo in (0..=step).rev() {
+            assert_eq!(instance.todo(), Todo::Undo(undo));
+            apply(&mut instance, undone(undo, true));
+        }
+        assert!(matches!(instance.phase, Phase::Compensated { .. }), "{:?}", instance.phase);
+    }
+}
+
+#[test]
+fn a_step_without_a_compensation_that_failed_partly_leaves_nothing_to_undo_but_those_before_it() {
+    let mut instance = at_step(2);
+    let refused = instance.refused(2, "half of it".to_owned(), true, None);
+    apply(&mut instance, refused);
+    assert_eq!(instance.todo(), Todo::Undo(1));
+}
+
+/// Started paused, because its first state can't be stored.
+fn without_state() -> Instance {
+    let plan = begun().plan;
+    let started = SagaEvent::Started(Started { plan, state: None, trigger: EventId::new() });
+    let stream = StreamId::new("saga.test", "1").expect("a valid stream");
+    let mut instance = Instance::begin(stream, Metadata::default(), started).expect("a start");
+    apply(&mut instance, SagaEvent::Paused(Paused { reason: "too large".to_owned() }));
+    assert_eq!(instance.todo(), Todo::Rest);
+    instance
+}
+
+#[test]
+fn a_saga_that_started_without_its_state_is_given_one_before_its_first_step() {
+    let mut instance = without_state();
+    apply(&mut instance, SagaEvent::Resumed(Bare {}));
+    assert_eq!((instance.todo(), instance.steps.len()), (Todo::GiveState, 0));
+    let state = Payload::from_value(&0).expect("JSON");
+    apply(&mut instance, SagaEvent::StateGiven(StateGiven { state }));
+    assert_eq!(instance.todo(), Todo::Call(0));
+}
+
+#[test]
+fn a_saga_that_started_without_its_state_can_be_told_to_turn_back() {
+    let mut instance = without_state();
+    assert!(instance.can_turn_back());
+    apply(&mut instance, SagaEvent::CompensationRequested(Bare {}));
+    assert!(matches!(instance.phase, Phase::Compensated { .. }), "{:?}", instance.phase);
 }
 
 #[test]
@@ -151,10 +202,11 @@ fn a_step_that_was_sent_waits_for_its_answer() {
 }
 
 #[test]
-fn a_late_effect_is_undone_if_the_compensation_had_found_nothing_and_only_then() {
+fn an_effect_that_a_late_reply_does_not_rule_out_is_undone_if_the_compensation_had_found_nothing() {
     let late = |effect| SagaEvent::LateReply(LateReply { step: 1, effect });
     for (undid, effect, is_due) in [
         (false, StepEffect::Done, true),
+        (false, StepEffect::Unknown, true),
         (false, StepEffect::None, false),
         (true, StepEffect::Done, false),
     ] {

@@ -49,6 +49,8 @@ pub(super) struct Faults {
     fault: Option<Fault>,
     /// A step that the business says no to, every time.
     refused_step: Option<String>,
+    /// It says so only when its call has taken effect.
+    refuses_partly: bool,
     /// The first compensation says that it can't.
     refuses_undo: bool,
     appends: AtomicUsize,
@@ -63,8 +65,13 @@ impl Faults {
         fault: Option<Fault>,
         refused_step: Option<String>,
         refuses_undo: bool,
-    ) -> Arc<Self> {
-        Arc::new(Self { fault, refused_step, refuses_undo, ..Self::default() })
+    ) -> Self {
+        Self { fault, refused_step, refuses_undo, ..Self::default() }
+    }
+
+    /// The refused step takes effect, and then says that only a part of it did.
+    pub(super) fn partly(self, refuses_partly: bool) -> Arc<Self> {
+        Arc::new(Self { refuses_partly, ..self })
     }
 
     pub(super) fn passed(&self) -> Passed {
@@ -109,7 +116,11 @@ impl Probe for Faults {
             CallKind::Step => self.refused_step.as_deref() == Some(step),
             CallKind::Undo => self.refuses_undo && place == Place::Undo(0),
         };
-        is_refused.then_some(Injected::Fail)
+        let refusal = match kind {
+            CallKind::Step if self.refuses_partly => Injected::FailPartly,
+            _ => Injected::Fail,
+        };
+        is_refused.then_some(refusal)
     }
 
     async fn after_call(&self, kind: CallKind) {

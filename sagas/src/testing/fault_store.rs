@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use highwater_core::{
     Append, AppendError, AppendSignal, Appended, CheckpointError, CheckpointStore, Claim, EventId,
-    EventStore, GlobalPosition, Page, Payload, ReadError, RecordedEvent, Selection, StreamId,
-    StreamVersion,
+    EventStore, GlobalPosition, Page, Payload, ReadError, RecordedEvent, Selection, Standing,
+    StreamId, StreamVersion,
 };
 
 use super::fault::{Faults, Kind};
@@ -92,5 +92,9 @@ impl CheckpointStore for FaultStore {
         state: Option<&Payload>,
     ) -> Result<(), CheckpointError> {
         self.inner.advance(claim, position, state).await
+    }
+
+    async fn standing(&self, consumer: &str) -> Result<Option<Standing>, CheckpointError> {
+        self.inner.standing(consumer).await
     }
 }

@@ -16,8 +16,9 @@ use super::fault::{Fault, Faults, Kind, Passed, Place};
 use super::fault_store::FaultStore;
 use crate::instance::Instance;
 use crate::recorder::Recorder;
-use crate::saga::SagaState;
+use crate::saga::{Definition, SagaState};
 use crate::saga_event::{SagaEvent, stream_of};
+use crate::step::Step;
 use crate::{Saga, SagaControl, SagaManager, SagaPhase, SagaStatus};
 
 /// How long one run may take before it counts as stuck.
@@ -80,6 +81,8 @@ impl fmt::Display for FaultReport {
 struct Scenario {
     /// The step that the business says no to.
     refused_step: Option<String>,
+    /// That step takes effect, and says that only a part of it did.
+    refuses_partly: bool,
     refuses_undo: bool,
     fault: Option<Fault>,
     /// Cancelled while the process is down.
@@ -91,6 +94,9 @@ impl fmt::Display for Scenario {
         match &self.refused_step {
             Some(step) => write!(f, "step {step:?} refused")?,
             None => f.write_str("no step refused")?,
+        }
+        if self.refuses_partly {
+            f.write_str(" when a part was done")?;
         }
         if self.refuses_undo {
             f.write_str(", first compensation refused")?;
@@ -126,18 +132,31 @@ where
     S: SagaState,
     F: Future<Output = FaultWorld<S>>,
 {
-    let plan = new_world().await.saga.definition.plan();
+    let definition = new_world().await.saga.definition.clone();
     let report = FaultReport::default();
     let mut suite = Suite { new_world, configure, patience, report };
-    let refusals = plan.iter().map(|step| Some(step.name.clone()));
-    for refused_step in std::iter::once(None).chain(refusals) {
-        let plain = Scenario { refused_step, ..Scenario::default() };
+    for plain in courses(&definition) {
         let passed = suite.run_one(&plain).await;
         for scenario in variations(&plain, passed.unwrap_or_default()) {
             suite.run_one(&scenario).await;
         }
     }
     suite.report
+}
+
+/// Every course of events without a fault: nobody says no, or one step does, or a call to the outside
+/// does that has done a part already. (A command takes effect whole or not at all.)
+fn courses<S>(definition: &Definition<S>) -> Vec<Scenario> {
+    let refused = |step: &Step<S>| Some(step.name.clone());
+    let mut courses = vec![Scenario::default()];
+    for step in &definition.steps {
+        courses.push(Scenario { refused_step: refused(step), ..Scenario::default() });
+        if !step.is_command && step.undo.is_some() {
+            let refused_step = refused(step);
+            courses.push(Scenario { refused_step, refuses_partly: true, ..Scenario::default() });
+        }
+    }
+    courses
 }
 
 /// A suite at work.
@@ -207,7 +226,8 @@ async fn run<S: SagaState>(
     }
     world.store.append(world.start.clone()).await.map_err(told)?;
     let refused = || scenario.refused_step.clone();
-    let faults = Faults::new(scenario.fault, refused(), scenario.refuses_undo);
+    let faults = Faults::new(scenario.fault, refused(), scenario.refuses_undo)
+        .partly(scenario.refuses_partly);
     let first = Hosted::start(world, configure, &faults, false);
     let mut end = first.until_rest(world).await?;
     if first.stop().await? {
@@ -218,7 +238,7 @@ async fn run<S: SagaState>(
         expect_paused(&end)?;
         let control = SagaControl::new(world.store.clone(), world.saga.name());
         control.resume(&world.key).await.map_err(told)?;
-        let faults = Faults::new(None, refused(), false);
+        let faults = Faults::new(None, refused(), false).partly(scenario.refuses_partly);
         let resumed = Hosted::start(world, configure, &faults, false);
         end = resumed.until_rest(world).await?.ok_or("it crashed without a fault")?;
         resumed.stop().await?;
@@ -237,7 +257,8 @@ async fn restart<S: SagaState>(
     if let (true, Some(cancel)) = (scenario.is_cancelled, &world.cancel) {
         world.store.append(cancel.clone()).await.map_err(told)?;
     }
-    let faults = Faults::new(None, scenario.refused_step.clone(), false);
+    let faults =
+        Faults::new(None, scenario.refused_step.clone(), false).partly(scenario.refuses_partly);
     let second = Hosted::start(world, configure, &faults, false);
     let head = world.store.high_water_mark().await.map_err(told)?;
     second.caught_up(head).await?;
@@ -253,7 +274,8 @@ async fn replay<S: SagaState>(
     scenario: &Scenario,
     end: &Instance,
 ) -> Result<(), String> {
-    let faults = Faults::new(None, scenario.refused_step.clone(), false);
+    let faults =
+        Faults::new(None, scenario.refused_step.clone(), false).partly(scenario.refuses_partly);
     let again = Hosted::start(world, configure, &faults, true);
     let head = world.store.high_water_mark().await.map_err(told)?;
     again.caught_up(head).await?;

@@ -159,7 +159,7 @@ async fn a_command_that_is_executed_after_its_step_was_given_up_has_no_effect() 
     let metadata = Metadata::default().with_command(command_id(&stream, "do", "reserve goods"));
     let zombie = CommandHandler::new(shop.store.clone());
     let late = zombie.execute_with(GoodsCommand::Reserve("a".to_owned()), metadata).await;
-    assert!(matches!(late, Err(CommandError::Contended { .. })), "{late:?}");
+    assert!(matches!(late, Err(CommandError::IdTaken { .. })), "{late:?}");
     assert_eq!(shop.effects("a").await, NONE);
 }
 
@@ -316,7 +316,7 @@ async fn a_step_waits_for_the_event_that_answers_it_and_a_second_answer_changes_
     shop.append(PaymentEvent::Captured("a".to_owned())).await;
     let status = shop.until("a", |it| it.has_ended()).await;
     assert_eq!(status.phase, SagaPhase::Completed);
-    let state: Fulfilment = status.state.to_value().expect("the state");
+    let state: Fulfilment = status.state.expect("a state").to_value().expect("the state");
     assert_eq!(state.receipt.as_deref(), Some("captured"));
     shop.append(PaymentEvent::Declined("a".to_owned())).await;
     shop.caught_up().await;

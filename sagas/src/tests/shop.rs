@@ -5,15 +5,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use highwater_core::{
-    Aggregate, Append, Command, CommandId, Component, ComponentContext, ComponentError, Decide,
-    Decision, DecisionContext, DecodeError, EncodeError, Event, EventDescriptor, EventStore,
-    Evolve, ExpectedVersion, ManualClock, MemoryStore, NewEvent, Payload, RecordedEvent, StreamId,
-    emit, nothing, reject,
+    Aggregate, Append, CheckpointStore, Command, CommandId, Component, ComponentContext,
+    ComponentError, Decide, Decision, DecisionContext, DecodeError, EncodeError, Event,
+    EventDescriptor, EventStore, Evolve, ExpectedVersion, ManualClock, MemoryStore, NewEvent,
+    Payload, RecordedEvent, StreamId, emit, nothing, reject,
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use crate::saga_event::SagaEvent;
 use crate::testing::FaultWorld;
 use crate::{
     CompensationOutcome, Saga, SagaBuilder, SagaControl, SagaManager, SagaPhase, SagaStatus,
@@ -186,7 +187,22 @@ impl Bank {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Fulfilment {
     pub(super) order: String,
+    #[serde(serialize_with = "unless_unwritable")]
     pub(super) receipt: Option<String>,
+}
+
+/// A receipt that no JSON can be made of.
+pub(super) const UNWRITABLE: &str = "unwritable";
+
+#[expect(clippy::ref_option, reason = "serde passes a reference")]
+fn unless_unwritable<Z: serde::Serializer>(
+    receipt: &Option<String>,
+    serializer: Z,
+) -> Result<Z::Ok, Z::Error> {
+    if receipt.as_deref() == Some(UNWRITABLE) {
+        return Err(serde::ser::Error::custom("this receipt can't be written"));
+    }
+    receipt.serialize(serializer)
 }
 
 pub(super) fn started() -> SagaBuilder<Fulfilment, Startable> {
@@ -248,12 +264,22 @@ pub(super) struct Shop {
     pub(super) clock: ManualClock,
     pub(super) control: SagaControl,
     pub(super) saga: Saga<Fulfilment>,
+    max_concurrent: usize,
     hosted: Vec<Hosted>,
 }
 
 struct Hosted {
     context: ComponentContext,
     task: tokio::task::JoinHandle<Result<(), ComponentError>>,
+}
+
+impl Hosted {
+    async fn caught_up(&self, store: &dyn EventStore) {
+        let head = store.high_water_mark().await.expect("the store reads");
+        let patience = Duration::from_secs(20);
+        let caught_up = self.context.progress.caught_up("saga:order-fulfilment", head, patience);
+        caught_up.await.expect("the manager catches up");
+    }
 }
 
 impl Shop {
@@ -267,11 +293,19 @@ impl Shop {
         let store = Arc::new(MemoryStore::new());
         let control = SagaControl::new(store.clone(), saga.name());
         let (clock, hosted) = (ManualClock::default(), Vec::new());
-        Self { store, bank, clock, control, saga, hosted }
+        Self { store, bank, clock, control, saga, max_concurrent: 64, hosted }
+    }
+
+    /// Managers that are hosted from now on drive one saga at a time.
+    pub(super) fn one_at_a_time(mut self) -> Self {
+        self.max_concurrent = 1;
+        self
     }
 
     pub(super) fn manager(&self) -> SagaManager<Fulfilment> {
-        SagaManager::new(self.saga.clone()).with_clock(self.clock.clone())
+        SagaManager::new(self.saga.clone())
+            .with_clock(self.clock.clone())
+            .with_max_concurrent(self.max_concurrent)
     }
 
     pub(super) fn host(&mut self) {
@@ -284,7 +318,14 @@ impl Shop {
     }
 
     pub(super) async fn kill(&mut self) {
-        for hosted in self.hosted.drain(..) {
+        while !self.hosted.is_empty() {
+            self.kill_last().await;
+        }
+    }
+
+    /// Kills the manager that was hosted last, which leads.
+    pub(super) async fn kill_last(&mut self) {
+        if let Some(hosted) = self.hosted.pop() {
             hosted.task.abort();
             let _ = hosted.task.await;
         }
@@ -307,13 +348,20 @@ impl Shop {
 
     /// Waits until the last hosted manager has dealt with everything in the log.
     pub(super) async fn caught_up(&self) {
-        let head = self.store.high_water_mark().await.expect("the store reads");
-        let progress = &self.hosted.last().expect("a manager is hosted").context.progress;
-        let patience = Duration::from_secs(20);
-        progress
-            .caught_up("saga:order-fulfilment", head, patience)
-            .await
-            .expect("the manager catches up");
+        self.hosted.last().expect("a manager is hosted").caught_up(&*self.store).await;
+    }
+
+    /// Waits until every hosted manager has seen everything in the log dealt with.
+    pub(super) async fn all_caught_up(&self) {
+        for hosted in &self.hosted {
+            hosted.caught_up(&*self.store).await;
+        }
+    }
+
+    /// How often the sagas' place was claimed.
+    pub(super) async fn epoch(&self) -> u64 {
+        let standing = self.store.standing("saga:order-fulfilment").await.expect("the store reads");
+        standing.unwrap_or_default().epoch
     }
 
     /// Waits until the order's saga is as it is asked to be.
@@ -349,6 +397,17 @@ impl Shop {
         let events = events.expect("the store reads");
         let short = |event: &RecordedEvent| event.event_type.as_str().replacen("saga.", "", 1);
         events.iter().map(short).collect()
+    }
+
+    /// The steps that were compensated, in that order.
+    pub(super) async fn undone(&self, order: &str) -> Vec<usize> {
+        let stream = crate::saga_event::stream_of("order-fulfilment", order).expect("a key");
+        let events = self.store.read_stream(&stream, Default::default(), 1_000).await;
+        let step_of = |event: &RecordedEvent| match event.decode().expect("a saga's event") {
+            SagaEvent::CompensationSucceeded(undone) => Some(undone.step),
+            _ => None,
+        };
+        events.expect("the store reads").iter().filter_map(step_of).collect()
     }
 
     pub(super) async fn effects(&self, order: &str) -> Effects {

@@ -14,6 +14,7 @@ use async_trait::async_trait;
 use highwater::EventStore;
 
 pub mod atomicity;
+pub mod boundaries;
 pub mod checkpoints;
 pub mod closing;
 pub mod conditions;
@@ -104,6 +105,24 @@ macro_rules! enrol_event_store {
                     appends_with_disjoint_conditions_do_not_fail_each_other,
                     a_query_with_many_items_is_answered,
                 }
+                boundaries {
+                    a_course_takes_no_more_students_than_seats_and_a_student_no_more_courses_than_allowed,
+                    of_a_crowd_nobody_passes_a_limit_and_every_refusal_is_true,
+                    of_a_crowd_that_wants_one_course_exactly_as_many_as_seats_are_subscribed,
+                    a_student_who_subscribes_everywhere_at_once_takes_exactly_the_allowed_number,
+                    a_name_is_taken_until_its_owner_releases_it,
+                    of_a_crowd_one_gets_the_name_and_one_again_when_it_is_released,
+                    invoices_are_numbered_from_one_in_each_series,
+                    of_a_crowd_everybody_gets_an_invoice_number_and_no_number_is_left_out,
+                    a_token_is_valid_once_and_only_until_the_next_is_sent,
+                    of_a_crowd_with_one_token_one_confirms,
+                    a_price_that_was_shown_is_taken_within_its_grace,
+                    of_a_crowd_nobody_orders_at_the_old_price_behind_a_change_without_grace,
+                    a_token_places_one_order,
+                    of_a_crowd_with_few_tokens_one_order_is_placed_for_each,
+                    of_a_crowd_that_repeats_few_commands_each_takes_effect_once,
+                    no_append_stands_behind_a_match_that_its_decision_had_not_read,
+                }
                 reading {
                     an_event_comes_back_as_it_was_appended,
                     json_text_comes_back_byte_for_byte,
@@ -136,6 +155,9 @@ macro_rules! enrol_event_store {
                     consumers_do_not_touch_each_other,
                     concurrent_claims_have_epochs_of_their_own,
                     of_all_concurrent_claimants_only_the_last_may_advance,
+                    nobody_stands_where_nobody_claimed_and_looking_changes_nothing,
+                    everybody_sees_who_claimed_last_and_how_far_they_came,
+                    every_advance_shows_in_the_standing_and_a_refused_one_does_not,
                 }
                 hostile_input {
                     an_append_without_events_is_invalid,
@@ -208,6 +230,13 @@ mod tests {
         let contents = include_str!("log.rs");
         let chapters = [
             include_str!("log/atomicity.rs"),
+            include_str!("log/boundaries/course_subscriptions.rs"),
+            include_str!("log/boundaries/dynamic_prices.rs"),
+            include_str!("log/boundaries/idempotency_tokens.rs"),
+            include_str!("log/boundaries/invoice_numbers.rs"),
+            include_str!("log/boundaries/opt_in_tokens.rs"),
+            include_str!("log/boundaries/random_decisions.rs"),
+            include_str!("log/boundaries/unique_usernames.rs"),
             include_str!("log/checkpoints.rs"),
             include_str!("log/closing.rs"),
             include_str!("log/conditions.rs"),
@@ -224,7 +253,9 @@ mod tests {
         let promises = chapters
             .iter()
             .flat_map(|chapter| chapter.split("pub async fn ").skip(1))
-            .filter_map(|rest| rest.split('(').next());
+            .filter_map(|rest| rest.split('(').next())
+            // What a promise is told with stands beside it and has a plan of its own.
+            .filter(|name| *name != "decide_at_random");
         let mut count = 0;
         for promise in promises {
             count += 1;

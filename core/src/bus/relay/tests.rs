@@ -105,30 +105,136 @@ async fn it_publishes_in_order_through_failures_and_moves_over_what_stays_inside
     assert_eq!(store.claim("relay:test").await.unwrap().position, GlobalPosition::new(41));
 }
 
+/// Runs relays until everything is published, and stops them.
+async fn until_published(store: &Arc<MemoryStore>, relays: [Relay; 2]) {
+    let contexts = [context(store), context(store)];
+    let ends = async {
+        for context in &contexts {
+            reaches(context, store).await;
+        }
+        for context in &contexts {
+            context.shutdown.cancel();
+        }
+    };
+    let [one, other] = relays;
+    let (a, b, ()) =
+        tokio::join!(one.run(contexts[0].clone()), other.run(contexts[1].clone()), ends);
+    a.unwrap();
+    b.unwrap();
+}
+
 #[tokio::test]
-async fn two_relays_at_once_keep_the_order_of_the_log_and_take_turns() {
+async fn two_relays_that_take_the_place_from_each_other_keep_the_order_of_the_log() {
     let store = Arc::new(MemoryStore::new());
     for number in 0..200 {
         append(&store, "order", number % 3).await;
     }
     let broker = Arc::new(Broker { fails_every: 5, ..Broker::default() });
-    let turn = |relay: Relay| relay.with_standby(Duration::from_millis(1));
-    let (one, other) = (turn(relay(&broker)), turn(relay(&broker)));
-    let (context, also) = (context(&store), context(&store));
-    let ends = async {
-        tokio::select! {
-            () = reaches(&context, &store) => {}
-            () = reaches(&also, &store) => {}
-        }
-        context.shutdown.cancel();
-        also.shutdown.cancel();
-    };
-    let (a, b, ()) = tokio::join!(one.run(context.clone()), other.run(also.clone()), ends);
-    a.unwrap();
-    b.unwrap();
+    // Far too short: whoever is silent for a moment is taken over from.
+    let hasty = || relay(&broker).with_takeover_after(Duration::from_micros(1));
+    until_published(&store, [hasty(), hasty()]).await;
     let expected: Vec<_> = (1..=200).map(GlobalPosition::new).collect();
     assert_eq!(broker.news(), expected);
     assert!(store.claim("relay:test").await.unwrap().epoch > 3, "they took turns");
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_relays_under_traffic_keep_one_leader_and_both_can_be_waited_for() {
+    let store = Arc::new(MemoryStore::new());
+    let broker = Arc::new(Broker::default());
+    let contexts = [context(&store), context(&store)];
+    let quick = || relay(&broker).with_takeover_after(Duration::from_millis(400));
+    let traffic = async {
+        let mut epochs = HashSet::new();
+        for number in 0..120 {
+            append(&store, "order", number).await;
+            for context in &contexts {
+                reaches(context, &store).await;
+            }
+            if number > 10 {
+                epochs.insert(store.standing("relay:test").await.unwrap().unwrap().epoch);
+            }
+        }
+        contexts.iter().for_each(|context| context.shutdown.cancel());
+        epochs
+    };
+    let (one, other) = (quick(), quick());
+    let (a, b, epochs) =
+        tokio::join!(one.run(contexts[0].clone()), other.run(contexts[1].clone()), traffic);
+    a.unwrap();
+    b.unwrap();
+    assert_eq!(epochs, HashSet::from([2]), "two claims, one by each, and none for want of need");
+    assert_eq!(broker.news().len(), 120);
+}
+
+#[tokio::test]
+async fn a_relay_that_stands_by_takes_over_from_a_dead_one_and_loses_nothing() {
+    let store = Arc::new(MemoryStore::new());
+    let broker = Arc::new(Broker::default());
+    let quick = || Arc::new(relay(&broker).with_takeover_after(Duration::from_millis(60)));
+    let (stays, context_of_it) = (quick(), context(&store));
+    let (staying, hosted) = (stays.clone(), context_of_it.clone());
+    let staying = tokio::spawn(async move { staying.run(hosted).await });
+    append(&store, "order", 0).await;
+    reaches(&context_of_it, &store).await;
+    for _ in 0..3 {
+        let (leader, context) = (quick(), context(&store));
+        let hosted = context.clone();
+        let leading = tokio::spawn(async move { leader.run(hosted).await });
+        append(&store, "order", 1).await;
+        reaches(&context, &store).await;
+        leading.abort();
+        for number in 0..20 {
+            append(&store, "order", number).await;
+        }
+        reaches(&context_of_it, &store).await;
+    }
+    context_of_it.shutdown.cancel();
+    staying.await.unwrap().unwrap();
+    let expected: Vec<_> = (1..=64).map(GlobalPosition::new).collect();
+    assert_eq!(broker.news(), expected);
+}
+
+/// A broker that takes its time over one call.
+struct Slow {
+    broker: Arc<Broker>,
+    takes: Duration,
+}
+
+#[async_trait]
+impl Publisher for Slow {
+    async fn publish(&self, messages: &[Message]) -> Result<(), PublishError> {
+        tokio::time::sleep(self.takes).await;
+        self.broker.publish(messages).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_relay_whose_broker_takes_long_is_not_taken_over_from() {
+    let store = Arc::new(MemoryStore::new());
+    for number in 0..21 {
+        append(&store, "order", number).await;
+    }
+    let broker = Arc::new(Broker::default());
+    let slow = || {
+        let slow = Slow { broker: broker.clone(), takes: Duration::from_secs(60) };
+        let route = RouteByCategory::new("shop", ["order"]);
+        Relay::new("test", Arc::new(slow), route).with_page_size(7)
+    };
+    let contexts = [context(&store), context(&store)];
+    let ends = async {
+        while store.standing("relay:test").await.unwrap().unwrap_or_default().position.get() < 21 {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        contexts.iter().for_each(|context| context.shutdown.cancel());
+    };
+    let (one, other) = (slow(), slow());
+    let (a, b, ()) =
+        tokio::join!(one.run(contexts[0].clone()), other.run(contexts[1].clone()), ends);
+    a.unwrap();
+    b.unwrap();
+    assert_eq!(store.standing("relay:test").await.unwrap().unwrap().epoch, 2);
+    assert_eq!(broker.arrived.lock().unwrap().len(), 21, "each page once");
 }
 
 #[tokio::test]

@@ -110,7 +110,7 @@ fn product_name(product: u64) -> String {
 
 /// Two lines of different products, spread so that some are asked for more often.
 fn order_body(order: u64) -> serde_json::Value {
-    let first = order * order / 7 % PRODUCTS;
+    let first = (order * 37 % PRODUCTS).min(order * 53 / 7 % PRODUCTS);
     let second = (first + 1 + order % (PRODUCTS - 1)) % PRODUCTS;
     json!({
         "lines": [

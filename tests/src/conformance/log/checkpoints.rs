@@ -1,6 +1,6 @@
 //! Chapter: a checkpoint moves forward, and only for its latest claimant.
 
-use highwater::{CheckpointError, Claim, GlobalPosition, Payload};
+use highwater::{CheckpointError, Claim, EventStore, GlobalPosition, Payload, Standing};
 
 use super::LogFactory;
 use super::given::position;
@@ -119,6 +119,56 @@ pub async fn of_all_concurrent_claimants_only_the_last_may_advance(log: &dyn Log
     }
     let stored = store.claim("hot").await.unwrap();
     assert_eq!(Some(stored.position.get()), latest);
+}
+
+/// Looking at a consumer neither makes it nor ends an epoch, however often it is done.
+pub async fn nobody_stands_where_nobody_claimed_and_looking_changes_nothing(log: &dyn LogFactory) {
+    let (store, other) = (log.open().await, log.open().await);
+    for name in ["relay", "", "🦀%_"] {
+        assert_eq!(store.standing(name).await.unwrap(), None, "{name:?}");
+        assert_eq!(other.standing(name).await.unwrap(), None, "{name:?}");
+    }
+    let claim = store.claim("relay").await.unwrap();
+    let first = other.standing("relay").await.unwrap();
+    assert_eq!(other.standing("relay").await.unwrap(), first);
+    assert_eq!(store.standing("Relay").await.unwrap(), None, "names are compared whole");
+    store.advance(&claim, position(1), None).await.unwrap();
+}
+
+/// Whoever stands by, in whatever process, sees what the latest claim and its advances have stored.
+pub async fn everybody_sees_who_claimed_last_and_how_far_they_came(log: &dyn LogFactory) {
+    let (store, other) = (log.open().await, log.open().await);
+    for to in [5, 9] {
+        let claim = store.claim("relay").await.unwrap();
+        let seen = standing(&*other).await;
+        assert_eq!((seen.epoch, seen.position), (claim.epoch, claim.position));
+        store.advance(&claim, position(to), None).await.unwrap();
+        let seen = standing(&*other).await;
+        assert_eq!((seen.epoch, seen.position), (claim.epoch, position(to)));
+    }
+}
+
+/// A holder that stands at one place is told from a dead one by its beats; nobody else's attempts
+/// make it look alive.
+pub async fn every_advance_shows_in_the_standing_and_a_refused_one_does_not(log: &dyn LogFactory) {
+    let (store, other) = (log.open().await, log.open().await);
+    let zombie = other.claim("relay").await.unwrap();
+    let holder = store.claim("relay").await.unwrap();
+    let mut last = standing(&*other).await;
+    for (to, state_too) in [(5, false), (5, false), (5, true), (2, false), (0, true)] {
+        let state = state("kept");
+        store.advance(&holder, position(to), state_too.then_some(&state)).await.unwrap();
+        let seen = standing(&*other).await;
+        assert!(seen.beats > last.beats, "{seen:?} after {last:?}");
+        assert_eq!((seen.epoch, seen.position), (holder.epoch, position(5)));
+        other.advance(&zombie, position(8), None).await.unwrap_err();
+        assert_eq!(standing(&*other).await, seen);
+        last = seen;
+    }
+}
+
+async fn standing(store: &dyn EventStore) -> Standing {
+    store.standing("relay").await.unwrap().expect("it was claimed")
 }
 
 async fn claimed_at_once(log: &dyn LogFactory, count: usize) -> Vec<Claim> {

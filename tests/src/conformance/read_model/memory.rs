@@ -112,7 +112,7 @@ impl ReadModel for MemoryReadModel {
         tokio::task::yield_now().await;
         let mut state = self.state();
         state.0.epoch += 1;
-        let Standing { epoch, position } = state.0;
+        let Standing { epoch, position, .. } = state.0;
         Ok(Claim { consumer: "tally".to_owned(), epoch, position, state: None })
     }
 

@@ -1,0 +1,280 @@
+//! Deciding within a boundary: load, decide, append; again if somebody else came first.
+//!
+//! # Why a command takes effect once
+//! 1. The events of a command carry ids derived from the command's id, and the log takes an append
+//!    only if none of its ids is there. Whoever appends second is told so and appends nothing.
+//! 2. A try that ends in anything but an append of its own looks for the events of an earlier run
+//!    before it answers, and answers with their outcome. It looks after it has loaded: what the
+//!    models have seen of the earlier run is in the log by then, so a repetition is never rejected
+//!    because of what it did itself.
+//! 3. An id that was made here can't have run before, and is not looked for.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+
+use super::loaded::filed;
+use super::repetition::first_outcome;
+use crate::{
+    AppendError, Boundary, BoundaryError, BoundaryEvent, CommandId, DecisionModels, EventId,
+    EventStore, GlobalPosition, LoadBoundaryError, Metadata, NewEvent, StreamHead, StreamId,
+    UnfiledEvent,
+};
+
+/// How often a decision is made before it is given up as contended.
+const MAX_ATTEMPTS: u32 = 10;
+
+/// What a decision within a boundary did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BoundaryReceipt {
+    /// The id that it was decided under.
+    pub command: CommandId,
+    /// The position of its last event: a read model that has reached it shows the decision's
+    /// effect. For a decision without events, how far the log had been read for it.
+    pub position: GlobalPosition,
+    /// The new version of each stream that it appended to.
+    pub heads: Vec<StreamHead>,
+    /// True if the command had been decided before and nothing was done now.
+    pub was_repeated: bool,
+}
+
+/// Decides within boundaries that are no aggregate. Cheap to clone.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use highwater::{
+/// #     Boundaries, DecisionModel, Event, EventQuery, InvalidTag, MemoryStore, RecordedEvent, emit,
+/// #     ensure, event_query,
+/// # };
+/// # #[derive(Event)]
+/// # enum SeatEvent {
+/// #     #[event(name = "seat.taken")]
+/// #     Taken { #[event(tag)] show: String, #[event(tag)] guest: String },
+/// # }
+/// # #[derive(Clone)] struct Sold { show: String, count: u32 }
+/// # impl DecisionModel for Sold {
+/// #     type Event = SeatEvent;
+/// #     fn query(&self) -> Result<EventQuery<SeatEvent>, InvalidTag> {
+/// #         EventQuery::all().tagged("show", &self.show)
+/// #     }
+/// #     fn evolve(&mut self, _: &SeatEvent, _: &RecordedEvent) { self.count += 1; }
+/// # }
+/// # #[derive(Clone)] struct Bought { guest: String, count: u32 }
+/// # impl DecisionModel for Bought {
+/// #     type Event = SeatEvent;
+/// #     fn query(&self) -> Result<EventQuery<SeatEvent>, InvalidTag> {
+/// #         EventQuery::all().tagged("guest", &self.guest)
+/// #     }
+/// #     fn evolve(&mut self, _: &SeatEvent, _: &RecordedEvent) { self.count += 1; }
+/// # }
+/// #[derive(Debug, PartialEq, thiserror::Error)]
+/// enum NoSeat {
+///     #[error("the show is sold out")]
+///     SoldOut,
+///     #[error("a guest takes four seats at most")]
+///     Enough,
+/// }
+///
+/// /// Two rules at once: a show has 100 seats, a guest takes four at most.
+/// fn take_seat((sold, bought): &(Sold, Bought)) -> Result<Vec<SeatEvent>, NoSeat> {
+///     ensure!(sold.count < 100, NoSeat::SoldOut);
+///     ensure!(bought.count < 4, NoSeat::Enough);
+///     emit(SeatEvent::Taken { show: sold.show.clone(), guest: bought.guest.clone() })
+/// }
+///
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let boundaries = Boundaries::new(Arc::new(MemoryStore::new()));
+/// let sold = Sold { show: "faust".to_owned(), count: 0 };
+/// let bought = Bought { guest: "ada".to_owned(), count: 0 };
+/// let receipt = boundaries.decide((sold, bought), take_seat).await?;
+/// assert_eq!(receipt.heads[0].stream.as_str(), "show-faust");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Boundaries {
+    store: Arc<dyn EventStore>,
+}
+
+/// How one try at a decision ended.
+enum Tried<R> {
+    Appended(BoundaryReceipt),
+    NothingToDo(BoundaryReceipt),
+    Rejected(R),
+    /// By another decision, or by another run of this one.
+    Overtaken,
+}
+
+impl Boundaries {
+    /// Decides against `store`.
+    #[must_use]
+    pub fn new(store: Arc<dyn EventStore>) -> Self {
+        Self { store }
+    }
+
+    /// Reads `model` (one, or a tuple of several); see [`Boundary::load`].
+    ///
+    /// # Errors
+    /// [`LoadBoundaryError`].
+    ///
+    /// # Cancel safety
+    /// Changes nothing.
+    pub async fn load<M: DecisionModels>(
+        &self,
+        model: M,
+    ) -> Result<Boundary<M>, LoadBoundaryError> {
+        Boundary::load(self.store.clone(), model).await
+    }
+
+    /// Loads `model` (one, or a tuple of several), lets `decide` answer, and appends its events if
+    /// nothing that the models ask for was appended meanwhile; otherwise all of it again, up to 10
+    /// times, with growing pauses. Returns once the events are durable.
+    ///
+    /// `decide` must be pure, as it may be called several times: it answers from the state alone
+    /// and changes nothing. See [`BoundaryEvent`] for the streams that its events go behind.
+    ///
+    /// # Errors
+    /// [`BoundaryError`]; the "no" of `decide` is [`BoundaryError::Rejected`].
+    ///
+    /// # Cancel safety
+    /// A dropped call may still take effect. To be able to settle it, decide under an id of your
+    /// own: [`Boundaries::decide_with`].
+    pub async fn decide<M, E, R>(
+        &self,
+        model: M,
+        decide: impl Fn(&M) -> Result<Vec<E>, R> + Send + Sync,
+    ) -> Result<BoundaryReceipt, BoundaryError<R>>
+    where
+        M: DecisionModels + Clone,
+        E: BoundaryEvent,
+        R: Error + Send + Sync + 'static,
+    {
+        self.decide_with(Metadata::default(), model, decide).await
+    }
+
+    /// Like [`Boundaries::decide`], with metadata for the events that have none of their own.
+    ///
+    /// `metadata.command`, if set, is the id that it is decided under: deciding under the same id
+    /// again, here or in another process, returns the first outcome and appends nothing. A decision
+    /// that was rejected or had nothing to do has left no trace, and is made anew. An id belongs to
+    /// one intent: for another one it would be taken for a repetition.
+    ///
+    /// # Errors
+    /// As [`Boundaries::decide`].
+    ///
+    /// # Cancel safety
+    /// A dropped call may still take effect. Decide under the same id again to settle it.
+    pub async fn decide_with<M, E, R>(
+        &self,
+        metadata: Metadata,
+        model: M,
+        decide: impl Fn(&M) -> Result<Vec<E>, R> + Send + Sync,
+    ) -> Result<BoundaryReceipt, BoundaryError<R>>
+    where
+        M: DecisionModels + Clone,
+        E: BoundaryEvent,
+        R: Error + Send + Sync + 'static,
+    {
+        let may_have_run = metadata.command.is_some();
+        let command = metadata.command.unwrap_or_else(CommandId::new);
+        let metadata = metadata.with_command(command);
+        let mut pauses = retry_pauses();
+        loop {
+            let tried = self.try_once(command, &metadata, model.clone(), &decide).await?;
+            if let Tried::Appended(receipt) = tried {
+                return Ok(receipt);
+            }
+            if may_have_run && let Some(first) = self.first_outcome(command).await? {
+                return Ok(first);
+            }
+            match tried {
+                Tried::Appended(receipt) | Tried::NothingToDo(receipt) => return Ok(receipt),
+                Tried::Rejected(rejection) => return Err(BoundaryError::Rejected(rejection)),
+                Tried::Overtaken => match pauses.next() {
+                    Some(pause) => tokio::time::sleep(pause).await,
+                    None => {
+                        return Err(BoundaryError::Contended { command, attempts: MAX_ATTEMPTS });
+                    }
+                },
+            }
+        }
+    }
+
+    async fn try_once<M, E, R>(
+        &self,
+        command: CommandId,
+        metadata: &Metadata,
+        model: M,
+        decide: &(impl Fn(&M) -> Result<Vec<E>, R> + Send + Sync),
+    ) -> Result<Tried<R>, BoundaryError<R>>
+    where
+        M: DecisionModels,
+        E: BoundaryEvent,
+        R: Error + Send + Sync + 'static,
+    {
+        let boundary = self.load(model).await.map_err(BoundaryError::Load)?;
+        let events = match decide(boundary.state()) {
+            Ok(decided) => {
+                new_events(&decided, command, metadata).map_err(BoundaryError::Unfiled)?
+            }
+            Err(rejection) => return Ok(Tried::Rejected(rejection)),
+        };
+        let receipt =
+            |position, heads| BoundaryReceipt { command, position, heads, was_repeated: false };
+        let Some(append) = filed(events, boundary.condition()) else {
+            return Ok(Tried::NothingToDo(receipt(boundary.read_to(), Vec::new())));
+        };
+        match self.store.append(append).await {
+            // The events of this try stood in the log already; the earlier run may have had more.
+            Ok(appended) if appended.was_repeated => Ok(Tried::Overtaken),
+            Ok(appended) => Ok(Tried::Appended(receipt(appended.position, appended.heads))),
+            // The earlier run emitted something else.
+            Err(AppendError::EventIdTaken { .. }) => Ok(Tried::Overtaken),
+            Err(error) if error.is_conflict() => Ok(Tried::Overtaken),
+            Err(source) => Err(BoundaryError::Append { command, source }),
+        }
+    }
+
+    async fn first_outcome<R: Error + 'static>(
+        &self,
+        command: CommandId,
+    ) -> Result<Option<BoundaryReceipt>, BoundaryError<R>> {
+        first_outcome(&*self.store, command)
+            .await
+            .map_err(|source| BoundaryError::Load(LoadBoundaryError::Read(source)))
+    }
+}
+
+fn new_events<E: BoundaryEvent>(
+    decided: &[E],
+    command: CommandId,
+    metadata: &Metadata,
+) -> Result<Vec<(StreamId, NewEvent)>, UnfiledEvent> {
+    decided
+        .iter()
+        .enumerate()
+        .map(|(index, event)| {
+            let (stream, mut event) = event.to_filed()?;
+            event.id = EventId::of_command(command, index);
+            event.metadata = if event.metadata.is_empty() {
+                metadata.clone()
+            } else {
+                event.metadata.with_command(command)
+            };
+            Ok((stream, event))
+        })
+        .collect()
+}
+
+/// A first retry at once would meet the same crowd again; jitter takes it apart.
+fn retry_pauses() -> impl Iterator<Item = Duration> + Send {
+    ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(2))
+        .with_max_delay(Duration::from_millis(200))
+        .with_max_times(MAX_ATTEMPTS as usize - 1)
+        .with_jitter()
+        .build()
+}

@@ -1,0 +1,198 @@
+//! Commands to one aggregate that meet at its desk: decided one after another, committed together.
+
+use futures::future::join_all;
+
+use super::tally::LIMIT;
+use super::*;
+
+/// Starts `count` commands at once. On a test's single thread all of them are in line before the
+/// desk is served, so they share its first turn.
+async fn add_ones(
+    commands: &CommandHandler,
+    count: usize,
+) -> Vec<Result<CommandReceipt, TallyError>> {
+    join_all((0..count).map(|_| commands.execute(Add::one("a", 1)))).await
+}
+
+fn versions(receipts: &[Result<CommandReceipt, TallyError>]) -> Vec<u64> {
+    receipts.iter().map(|it| it.as_ref().unwrap().version.get()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn commands_in_line_commit_together_in_the_order_of_their_coming() {
+    let (commands, store) = handler();
+    let receipts = add_ones(&commands, 100).await;
+    assert_eq!(versions(&receipts), (1..=100).collect::<Vec<_>>());
+    assert_eq!(store.appends(), 1);
+    let seen: Vec<_> = recorded(&store, "a").await;
+    let seen = seen.iter().map(|event| event.decode::<Added>().unwrap().seen);
+    assert!(seen.eq(0..100), "each was decided on what the ones before it left");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_warm_aggregate_costs_one_append_and_no_read() {
+    let (commands, store) = handler();
+    commands.execute(Add::one("a", 1)).await.unwrap();
+    let (reads, appends) = (store.reads(), store.appends());
+    commands.execute(Add::one("a", 1)).await.unwrap();
+    assert_eq!((store.reads() - reads, store.appends() - appends), (0, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rejection_among_the_others_is_made_on_what_was_committed() {
+    let (commands, _) = handler();
+    let amounts = [60, 60, 30, 60];
+    let outcomes = join_all(amounts.map(|amount| commands.execute(Add::one("a", amount)))).await;
+    let rejected: Vec<_> = outcomes
+        .iter()
+        .map(|outcome| outcome.as_ref().err().and_then(|no| no.rejection()))
+        .collect();
+    assert_eq!(rejected, [None, Some(&TooMuch { seen: 60 }), None, Some(&TooMuch { seen: 90 })]);
+    assert_eq!(sum(&commands, "a").await, 90);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rejection_on_a_warm_state_is_checked_against_the_log() {
+    let (commands, store) = handler();
+    commands.execute(Add::one("a", 60)).await.unwrap();
+    // In another process, on the same log.
+    store.append(from_others("a", [7])).await.unwrap();
+    let refused = commands.execute(Add::one("a", 50)).await.unwrap_err();
+    assert_eq!(refused.rejection(), Some(&TooMuch { seen: 67 }), "the latest, not the warm state");
+}
+
+#[tokio::test(start_paused = true)]
+async fn if_somebody_else_comes_first_all_are_decided_again() {
+    let (commands, store) = handler();
+    store.fail_next_append(Fault::OvertakenBy(from_others("a", [7])));
+    let receipts = add_ones(&commands, 10).await;
+    assert!(receipts.iter().all(Result::is_ok));
+    let events: Vec<Added> =
+        recorded(&store, "a").await.iter().map(|event| event.decode().unwrap()).collect();
+    assert_eq!(events.iter().map(|event| event.by).sum::<u64>(), 17);
+    let mut before = 0;
+    for event in events.iter().filter(|event| event.by == 1) {
+        assert!(event.seen == before || event.seen == before + 7, "decided on committed state");
+        before = event.seen + 1;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_acknowledged_by_a_commit_that_failed() {
+    let (commands, store) = handler();
+    store.fail_next_append(Fault::Unavailable);
+    let outcomes = add_ones(&commands, 20).await;
+    assert!(outcomes.iter().all(|outcome| outcome.as_ref().unwrap_err().is_retryable()));
+    assert_eq!(sum(&commands, "a").await, 0);
+    assert!(add_ones(&commands, 20).await.iter().all(Result::is_ok));
+    assert_eq!(sum(&commands, "a").await, 20);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_lost_behind_the_commit_is_settled_for_each_by_its_id() {
+    let (commands, store) = handler();
+    store.fail_next_append(Fault::LostAfterCommit);
+    let ids: Vec<_> = (0..10).map(|_| CommandId::new()).collect();
+    let run = || join_all(ids.iter().map(|id| commands.execute(Add::one("a", 1).under(*id))));
+    let first = run().await;
+    assert!(first.iter().all(|outcome| outcome.as_ref().unwrap_err().is_retryable()));
+    let again = run().await;
+    assert!(again.iter().all(|outcome| outcome.as_ref().unwrap().was_repeated));
+    assert_eq!(sum(&commands, "a").await, 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_id_that_is_taken_elsewhere_fails_its_own_command_only() {
+    let (commands, _) = handler();
+    let taken = CommandId::new();
+    commands.execute(Add::one("b", 1).under(taken)).await.unwrap();
+    let others = add_ones(&commands, 5);
+    let (others, refused) = futures::join!(others, commands.execute(Add::one("a", 1).under(taken)));
+    assert!(others.iter().all(Result::is_ok));
+    assert!(matches!(refused, Err(CommandError::IdTaken { .. })));
+    assert_eq!(sum(&commands, "a").await, 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_than_a_line_holds_waits_its_turn() {
+    let (commands, _) = handler();
+    let nothing = (0..3_000).map(|_| commands.execute(Add::each("a", [])));
+    let outcomes = join_all(nothing).await;
+    assert!(outcomes.iter().all(Result::is_ok));
+}
+
+#[derive(Clone, Debug, Default)]
+struct Touchy(u64);
+
+#[derive(Clone)]
+struct Touch {
+    key: String,
+    panics: bool,
+}
+
+impl Aggregate for Touchy {
+    const CATEGORY: &'static str = "touchy";
+    type Id = String;
+    type Event = Added;
+    type Rejection = TooMuch;
+}
+
+impl Evolve for Touchy {
+    fn evolve(&mut self, event: &Added) {
+        self.0 += event.by;
+    }
+}
+
+impl Command for Touch {
+    type Aggregate = Touchy;
+
+    fn target(&self) -> &String {
+        &self.key
+    }
+}
+
+impl Decide<Touch> for Touchy {
+    fn decide(&self, command: Touch, _: &DecisionContext) -> crate::Decision<Self> {
+        assert!(!command.panics, "touched the wrong way");
+        crate::emit(Added { by: 1, seen: self.0 })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_decision_that_panics_fails_its_own_caller_only() {
+    let (commands, store) = handler();
+    let touches = (0..9).map(|index| {
+        let commands = commands.clone();
+        let touch = Touch { key: "a".to_owned(), panics: index == 4 };
+        tokio::spawn(async move { commands.execute(touch).await })
+    });
+    let mut panics = 0;
+    for ended in join_all(touches).await {
+        match ended {
+            Ok(outcome) => assert!(outcome.is_ok()),
+            Err(error) => {
+                let said = error.into_panic();
+                assert_eq!(said.downcast_ref::<&str>(), Some(&"touched the wrong way"));
+                panics += 1;
+            }
+        }
+    }
+    assert_eq!(panics, 1);
+    let stream = stream_of::<Touchy>(&"a".to_owned()).unwrap();
+    assert_eq!(store.read_stream(&stream, StreamVersion::EMPTY, 100).await.unwrap().len(), 8);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_threads_command_one_aggregate_and_every_decision_sees_the_one_before() {
+    let (commands, store) = handler();
+    let adding = (0..LIMIT + 20).map(|_| {
+        let commands = commands.clone();
+        tokio::spawn(async move { commands.execute(Add::one("a", 1)).await })
+    });
+    let outcomes = join_all(adding).await;
+    let done = outcomes.iter().filter(|outcome| outcome.as_ref().unwrap().is_ok()).count();
+    assert_eq!(done as u64, LIMIT, "exactly as many as fit");
+    let events = recorded(&store, "a").await;
+    let seen = events.iter().map(|event| event.decode::<Added>().unwrap().seen);
+    assert!(seen.eq(0..LIMIT));
+}

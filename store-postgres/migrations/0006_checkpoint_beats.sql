@@ -1,0 +1,3 @@
+-- Counts the writes to a checkpoint, so that a process that stands by sees whether the one that
+-- leads lives, also while it stands at one position. Without it, only a clock could tell.
+ALTER TABLE highwater.checkpoints ADD COLUMN beats bigint NOT NULL DEFAULT 0;
