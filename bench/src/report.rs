@@ -16,6 +16,13 @@ struct Line<'a> {
     baseline: f64,
     ratio: f64,
     rounds: usize,
+    #[serde(flatten)]
+    latencies: Option<Latencies>,
+}
+
+/// Of one repetition of the work, in milliseconds.
+#[derive(Serialize)]
+struct Latencies {
     p50_ms: f64,
     p99_ms: f64,
     baseline_p50_ms: f64,
@@ -48,7 +55,7 @@ pub async fn compare<A, B>(
         pairs.push(pair);
     }
     let of = |figure: &dyn Fn(&(Sample, Sample)) -> f64| median(pairs.iter().map(figure).collect());
-    let line = Line {
+    print(&Line {
         bench,
         case,
         value: of(&|(ours, _)| ours.per_second()),
@@ -56,12 +63,23 @@ pub async fn compare<A, B>(
         baseline: of(&|(_, baseline)| baseline.per_second()),
         ratio: of(&|(ours, baseline)| ours.per_second() / baseline.per_second()),
         rounds,
-        p50_ms: of(&|(ours, _)| ours.latency_ms(50.0)),
-        p99_ms: of(&|(ours, _)| ours.latency_ms(99.0)),
-        baseline_p50_ms: of(&|(_, baseline)| baseline.latency_ms(50.0)),
-        baseline_p99_ms: of(&|(_, baseline)| baseline.latency_ms(99.0)),
-    };
-    println!("{}", serde_json::to_string(&line).expect("numbers can be written"));
+        latencies: Some(Latencies {
+            p50_ms: of(&|(ours, _)| ours.latency_ms(50.0)),
+            p99_ms: of(&|(ours, _)| ours.latency_ms(99.0)),
+            baseline_p50_ms: of(&|(_, baseline)| baseline.latency_ms(50.0)),
+            baseline_p99_ms: of(&|(_, baseline)| baseline.latency_ms(99.0)),
+        }),
+    });
+}
+
+/// Prints a value that is measured once, beside the bound that it should stay below.
+pub fn bounded(bench: &str, case: &str, unit: &str, value: f64, bound: f64) {
+    let ratio = value / bound;
+    print(&Line { bench, case, value, unit, baseline: bound, ratio, rounds: 1, latencies: None });
+}
+
+fn print(line: &Line<'_>) {
+    println!("{}", serde_json::to_string(line).expect("numbers can be written"));
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

@@ -1,16 +1,26 @@
-//! One measurement: many tasks doing the same thing for a while.
+//! One measurement: many tasks doing the same thing for a while, or one thing done to its end.
 
 use std::future::Future;
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
 
 /// What one side did in one round.
 pub struct Sample {
     done: u64,
     elapsed: Duration,
     latencies: Histogram<u64>,
+}
+
+/// A sample on its way from one process to another.
+#[derive(Serialize, Deserialize)]
+pub struct PortableSample {
+    done: u64,
+    elapsed: Duration,
+    /// Microseconds, and how often they were measured.
+    latencies: Vec<(u64, u64)>,
 }
 
 impl Sample {
@@ -34,7 +44,51 @@ impl Sample {
         Self { done: latencies.len(), elapsed: started.elapsed(), latencies }
     }
 
-    /// Repetitions per second, over all tasks.
+    /// Does `work` to its end, once, on a task of its own; it says how many things it has done.
+    ///
+    /// # Panics
+    /// As [`Sample::take`].
+    pub async fn once(work: impl Future<Output = u64> + Send + 'static) -> Self {
+        let started = Instant::now();
+        let done = tokio::spawn(work).await.expect("the measured work succeeds");
+        let elapsed = started.elapsed();
+        let mut latencies = histogram();
+        latencies.saturating_record(elapsed.as_micros() as u64);
+        Self { done, elapsed, latencies }
+    }
+
+    /// Counts `things` for each repetition.
+    pub fn with_things_each(mut self, things: u64) -> Self {
+        self.done *= things;
+        self
+    }
+
+    /// What several processes did at the same time.
+    pub fn together(samples: impl IntoIterator<Item = PortableSample>) -> Self {
+        let (mut done, mut elapsed, mut latencies) = (0, Duration::ZERO, histogram());
+        for sample in samples {
+            done += sample.done;
+            elapsed = elapsed.max(sample.elapsed);
+            for (micros, count) in sample.latencies {
+                latencies.saturating_record_n(micros, count);
+            }
+        }
+        Self { done, elapsed, latencies }
+    }
+
+    /// The sample as it travels.
+    pub fn portable(&self) -> PortableSample {
+        let recorded = self.latencies.iter_recorded();
+        PortableSample {
+            done: self.done,
+            elapsed: self.elapsed,
+            latencies: recorded
+                .map(|step| (step.value_iterated_to(), step.count_since_last_iteration()))
+                .collect(),
+        }
+    }
+
+    /// Things done per second, over all tasks.
     pub fn per_second(&self) -> f64 {
         self.done as f64 / self.elapsed.as_secs_f64()
     }
@@ -59,7 +113,7 @@ where
     latencies
 }
 
-/// Microseconds, to three digits, up to a minute; what is slower counts as a minute.
+/// Microseconds, to three digits, up to ten minutes; what is slower counts as ten minutes.
 fn histogram() -> Histogram<u64> {
-    Histogram::new_with_bounds(1, 60_000_000, 3).expect("the bounds are in order")
+    Histogram::new_with_bounds(1, 600_000_000, 3).expect("the bounds are in order")
 }
