@@ -19,7 +19,8 @@ use super::{
 };
 use crate::command_handler::RejectionOf;
 use crate::{
-    Boundaries, Command, CommandError, CommandHandler, CommandReceipt, Decide, EventStore, GlobalPosition,
+    Boundaries, Command, CommandError, CommandHandler, CommandReceipt, Decide, EventStore,
+    GlobalPosition,
 };
 
 /// Collects what an application is made of. Start it to get a [`Highwater`].

@@ -74,6 +74,23 @@ async fn bad_input_is_refused_clearly_and_appends_nothing() {
     assert_eq!(log_head(&client, &service).await, before, "nothing was appended");
 }
 
+#[tokio::test]
+async fn a_key_that_stood_for_something_else_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder for the data");
+    let service = Program::on(&["--store", &folder.path().display().to_string()]).start();
+    let client = Client::new();
+    let deliver = |product: &str| {
+        let request = client.post(format!("{}/stock/{product}", service.base));
+        request.header("Idempotency-Key", "delivery-1").json(&json!({ "quantity": 5 }))
+    };
+    let first = deliver("cup").send().await.expect("the service answers");
+    assert_eq!(first.status(), StatusCode::OK);
+    let again = deliver("cup").send().await.expect("the service answers");
+    assert_eq!(again.status(), StatusCode::OK, "a repetition gets the first answer");
+    let other = StatusCode::UNPROCESSABLE_ENTITY;
+    assert_refused(deliver("plate"), other, "used before, for something else").await;
+}
+
 #[test]
 fn a_store_that_can_not_be_opened_is_named() {
     let output = Program::on(&["--store", "/proc/no/such/folder"]).run(&["audit"]);

@@ -81,6 +81,10 @@ impl<R: std::error::Error + 'static> From<CommandError<R>> for Problem {
             CommandError::Target(source) => {
                 Self::malformed(StatusCode::UNPROCESSABLE_ENTITY, source.to_string())
             }
+            CommandError::IdTaken { .. } => Self::malformed(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "this Idempotency-Key was used before, for something else; take another one",
+            ),
             _ if error.is_retryable() => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "command not carried out");
                 Self::unavailable(
