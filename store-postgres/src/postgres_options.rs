@@ -6,7 +6,7 @@ use highwater_core::PipelineLimits;
 
 /// What can be set about a [`PostgresStore`](crate::PostgresStore). The defaults suit a service.
 ///
-/// A store opens at most one connection per batch in flight (4) and 8 for reading.
+/// A store opens at most one connection per batch in flight (2) and 8 for reading.
 #[derive(Clone, Debug)]
 pub struct PostgresOptions {
     pub(crate) pipeline: PipelineLimits,
