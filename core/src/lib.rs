@@ -95,7 +95,7 @@ pub use runtime::{
 #[cfg(feature = "runtime")]
 pub use store::{
     AppendSignal, CheckpointError, CheckpointStore, Claim, EventStore, MemoryStore, Page,
-    ReadError, Standing, Subscription,
+    ReadError, Standing, StoreLayer, Subscription,
 };
 
 #[cfg(feature = "testing")]

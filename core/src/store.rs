@@ -2,12 +2,14 @@
 
 mod checkpoint_store;
 mod event_store;
+mod layer;
 mod memory_store;
 mod signal;
 mod subscription;
 
 pub use checkpoint_store::{CheckpointError, CheckpointStore, Claim, Standing};
 pub use event_store::{EventStore, Page, ReadError};
+pub use layer::StoreLayer;
 pub use memory_store::MemoryStore;
 pub use signal::AppendSignal;
 pub use subscription::Subscription;
