@@ -16,7 +16,7 @@ mod read_model;
 mod read_model_error;
 mod runner;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
-mod sql_error;
+mod sql;
 
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -32,6 +32,8 @@ pub use projection::{Project, Projection};
 pub use read_model::ReadModel;
 pub use read_model_error::ReadModelError;
 pub use runner::ProjectionRunner;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub use sql::{SqlInbox, SqlReadModel};
 
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresInbox, PostgresReadModel};

@@ -53,7 +53,7 @@ impl ProjectError {
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 impl From<sqlx::Error> for ProjectError {
     fn from(error: sqlx::Error) -> Self {
-        match crate::sql_error::may_pass(&error) {
+        match crate::sql::may_pass(&error) {
             true => Self::unavailable(error),
             false => Self::failed(error),
         }

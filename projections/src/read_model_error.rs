@@ -107,7 +107,7 @@ impl ReadModelError {
 
     #[cfg(any(feature = "postgres", feature = "sqlite"))]
     pub(crate) fn of_sql(name: &str, error: sqlx::Error) -> Self {
-        match crate::sql_error::may_pass(&error) {
+        match crate::sql::may_pass(&error) {
             true => Self::unavailable(name, error),
             false => Self::refused(name, error),
         }

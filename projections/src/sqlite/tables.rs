@@ -19,12 +19,8 @@ const CREATE: &str = "
     CREATE INDEX IF NOT EXISTS highwater_inbox_by_age
         ON highwater_inbox (consumer, received_at_ms);";
 
-/// Begins a transaction that writes. A deferred one could fail half-way with SQLITE_BUSY, because
-/// another wrote since its first read; this one waits at its beginning instead.
-pub(super) const BEGIN: &str = "BEGIN IMMEDIATE";
-
-/// Creates the tables unless they are there. The caller's transaction began with [`BEGIN`], so one
-/// process at a time is here.
+/// Creates the tables unless they are there. The caller's transaction writes from its beginning,
+/// so one process at a time is here.
 pub(super) async fn create(connection: &mut SqliteConnection) -> Result<(), Error> {
     sqlx::raw_sql(CREATE).execute(connection).await.map(drop)
 }
