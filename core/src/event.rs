@@ -1,6 +1,6 @@
 //! What a type must offer to be stored as an event.
 
-use crate::{InvalidPayload, InvalidTag, Payload, Tag};
+use crate::{Decoded, EventType, InvalidPayload, InvalidTag, Payload, RawEvent, Tag};
 
 /// An event couldn't be written.
 #[derive(Debug, thiserror::Error)]
@@ -10,7 +10,7 @@ pub enum EncodeError {
     #[error("could not write the data of event {event_type}")]
     Data {
         /// The event's type.
-        event_type: &'static str,
+        event_type: EventType,
         /// What JSON says.
         #[source]
         source: InvalidPayload,
@@ -19,10 +19,16 @@ pub enum EncodeError {
     #[error("could not tag event {event_type}")]
     Tag {
         /// The event's type.
-        event_type: &'static str,
+        event_type: EventType,
         /// What is wrong with the tag.
         #[source]
         source: InvalidTag,
+    },
+    /// It was read without being known, so nobody can say what appending it again would mean.
+    #[error("event {event_type} was read raw, and a raw event can't be appended: give it a type")]
+    Raw {
+        /// The event's type.
+        event_type: EventType,
     },
 }
 
@@ -31,16 +37,20 @@ pub enum EncodeError {
 #[non_exhaustive]
 pub enum DecodeError {
     /// The family has no event of this name.
-    #[error("event type {event_type:?} is not one of {family}")]
+    #[error("event type {event_type:?} version {schema_version} is not one of {family}")]
     UnknownType {
         /// The stored type.
         event_type: String,
+        /// The stored version.
+        schema_version: u32,
         /// The family that was asked for.
         family: &'static str,
     },
-    /// The event was written by a program that knows a shape which this one doesn't.
+    /// The event has a shape that this program doesn't know: one of a newer program, or one older
+    /// than the oldest for which there is an upcaster.
     #[error(
-        "event type {event_type:?} has schema version {found}, this program knows up to {known}"
+        "event type {event_type:?} has schema version {found}, which this program can't read: it \
+         writes {known}"
     )]
     UnknownVersion {
         /// The stored type.
@@ -61,15 +71,57 @@ pub enum DecodeError {
         #[source]
         source: InvalidPayload,
     },
+    /// An upcaster made it an event of a type that the family doesn't declare for it, so queries by
+    /// that type would miss it.
+    #[error(
+        "event type {event_type:?} version {schema_version} became {became:?} without being \
+         declared to: name it in `into(…)`"
+    )]
+    Undeclared {
+        /// The stored type.
+        event_type: String,
+        /// The stored version.
+        schema_version: u32,
+        /// The type that the upcaster made of it.
+        became: String,
+    },
 }
 
-/// The name and current version of one event type.
+/// The name and the versions of one event type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EventDescriptor {
     /// The name, such as `order.placed`.
     pub name: &'static str,
+    /// The oldest schema version that is read.
+    pub oldest: u32,
     /// The schema version that is written today.
     pub version: u32,
+}
+
+/// A name under which events are stored that today have another, several others, or none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FormerType {
+    /// The name in the log.
+    pub name: &'static str,
+    /// The oldest schema version under this name that is read.
+    pub oldest: u32,
+    /// The highest one.
+    pub version: u32,
+    /// The event types of today that its events are read as; none if the type was dropped.
+    pub now: &'static [&'static str],
+}
+
+/// What becomes of a stored event whose type, or whose newer version, a family doesn't know.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UnknownEvents {
+    /// Reading fails: nothing is decided or shown without knowing it.
+    #[default]
+    Fail,
+    /// It is read as nothing.
+    Skip,
+    /// It is read as a [`RawEvent`].
+    KeepRaw,
 }
 
 /// A family of events, usually an enum with a variant per event type.
@@ -89,19 +141,28 @@ pub struct EventDescriptor {
 /// ```
 ///
 /// # Contract
-/// - `decode(event_type(), schema_version(), &encode()?)` MUST give the event back.
-/// - `event_type` MUST be one of `TYPES`, and a name MUST NOT be given to another event later.
+/// - `decode(event_type(), schema_version(), &encode()?)` MUST give exactly this event back.
+/// - `event_type` MUST be one of `TYPES` (a raw event's aside), and a name MUST NOT be given to
+///   another event later.
+/// - An event stored under one name and read as another MUST be among `FORMER_TYPES`: queries find
+///   it by that.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a family of events",
     label = "add `#[derive(Event)]` to this type",
     note = "every variant needs `#[event(name = \"thing.happened\")]`"
 )]
 pub trait Event: Sized + Send + Sync + 'static {
-    /// Every event type of the family.
+    /// Every event type of the family, as it is written today.
     const TYPES: &'static [EventDescriptor];
 
+    /// What is read besides: names of the past.
+    const FORMER_TYPES: &'static [FormerType] = &[];
+
+    /// What becomes of events that the family doesn't know.
+    const UNKNOWN: UnknownEvents = UnknownEvents::Fail;
+
     /// The name of this event's type.
-    fn event_type(&self) -> &'static str;
+    fn event_type(&self) -> &str;
 
     /// The schema version that [`Event::encode`] writes.
     fn schema_version(&self) -> u32;
@@ -120,9 +181,34 @@ pub trait Event: Sized + Send + Sync + 'static {
     /// [`EncodeError::Data`] if it can't be written as JSON.
     fn encode(&self) -> Result<Payload, EncodeError>;
 
-    /// Reads an event of this family.
+    /// Reads an event of this family: one, or none if its type was dropped or skipped, or several
+    /// if it was split.
     ///
     /// # Errors
     /// [`DecodeError`] says which of type, version or data doesn't fit.
-    fn decode(event_type: &str, schema_version: u32, data: &Payload) -> Result<Self, DecodeError>;
+    fn decode(
+        event_type: &str,
+        schema_version: u32,
+        data: &Payload,
+    ) -> Result<Decoded<Self>, DecodeError>;
+
+    /// The event as it is stored, if the family has no type for it.
+    fn as_raw(&self) -> Option<&RawEvent> {
+        None
+    }
+
+    /// The names under which events of this family are stored: today's and former ones, without
+    /// those that were dropped. It is what a reader of the family asks the log for.
+    #[must_use]
+    fn stored_names() -> Vec<&'static str> {
+        let today = Self::TYPES.iter().map(|known| known.name);
+        let former = Self::FORMER_TYPES.iter().filter(|former| !former.now.is_empty());
+        let mut names: Vec<_> = today.collect();
+        for former in former {
+            if !names.contains(&former.name) {
+                names.push(former.name);
+            }
+        }
+        names
+    }
 }

@@ -24,6 +24,13 @@ impl EventType {
         Self(Name::Static(name))
     }
 
+    /// The name of an event's type; costs no allocation if it is one of its family's.
+    fn of<E: Event>(event: &E) -> Self {
+        let name = event.event_type();
+        let known = E::TYPES.iter().find(|known| known.name == name);
+        known.map_or_else(|| name.into(), |known| Self::from_static(known.name))
+    }
+
     /// The name.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -126,11 +133,15 @@ impl NewEvent {
     /// A typed event with a fresh id.
     ///
     /// # Errors
-    /// [`EncodeError`] if the event can't be written as JSON, or a tag's value isn't valid.
-    pub fn from_event(event: &impl Event) -> Result<Self, EncodeError> {
+    /// [`EncodeError`] if the event can't be written as JSON, a tag's value isn't valid, or the event
+    /// was read raw.
+    pub fn from_event<E: Event>(event: &E) -> Result<Self, EncodeError> {
+        if let Some(raw) = event.as_raw() {
+            return Err(EncodeError::Raw { event_type: raw.event_type().clone() });
+        }
         Ok(Self {
             id: EventId::new(),
-            event_type: EventType::from_static(event.event_type()),
+            event_type: EventType::of(event),
             schema_version: event.schema_version(),
             data: event.encode()?,
             tags: event.tags()?,

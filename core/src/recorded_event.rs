@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::{
-    DecodeError, Event, EventId, EventType, GlobalPosition, Metadata, Payload, StreamId,
+    DecodeError, Decoded, Event, EventId, EventType, GlobalPosition, Metadata, Payload, StreamId,
     StreamVersion, Tag,
 };
 
@@ -33,12 +33,14 @@ pub struct RecordedEvent {
 }
 
 impl RecordedEvent {
-    /// Reads the event as one of the family `E`.
+    /// Reads the event as the family `E` knows it: one event, or none if its type was dropped or
+    /// skipped, or several if it was split.
     ///
     /// # Errors
-    /// [`DecodeError`] if the type isn't of this family, its version is unknown, or the data
-    /// doesn't have the shape that the version promises.
-    pub fn decode<E: Event>(&self) -> Result<E, DecodeError> {
+    /// [`DecodeError`] if the type isn't of this family, its version is unknown (unless the family
+    /// has another policy for these two), or the data doesn't have the shape that the version
+    /// promises.
+    pub fn decode<E: Event>(&self) -> Result<Decoded<E>, DecodeError> {
         E::decode(self.event_type.as_str(), self.schema_version, &self.data)
     }
 }

@@ -1,8 +1,9 @@
 //! Testing decisions: given what happened, when a command comes, then this follows.
 //!
-//! This module owns tests of aggregates, which need no store, no clock and no runtime, and (with
-//! the feature `runtime`) `FaultyStore`, a store that fails when a test wants it to. What a store
-//! or a read model does is tested against a real one.
+//! This module owns tests of aggregates, which need no store, no clock and no runtime, ids that come
+//! out the same every time ([`ManualIds`]), and (with the feature `runtime`) `FaultyStore`, a store
+//! that fails when a test wants it to. What a store or a read model does is tested against a real
+//! one.
 //!
 //! ```
 //! use highwater::testing::{given, given_nothing};
@@ -62,15 +63,24 @@
 mod diff;
 #[cfg(feature = "runtime")]
 mod faulty_store;
+mod golden;
+mod manual_ids;
+#[cfg(feature = "schema")]
+mod schema_lock;
 
 #[cfg(test)]
 mod tests;
 
 #[cfg(feature = "runtime")]
 pub use faulty_store::{Fault, FaultyStore, ReadFault};
+pub use golden::{Golden, golden};
+pub use manual_ids::ManualIds;
+#[cfg(feature = "schema")]
+pub use schema_lock::check_schema_lock;
 
 use std::any::type_name;
 use std::fmt::Debug;
+use std::slice;
 
 use jiff::Timestamp;
 
@@ -226,9 +236,12 @@ fn check_is_storable<E: Event + Debug + PartialEq>(event: &E, what: &str) {
         Err(error) => panic!("{what} led to an event that can't be stored: {error:?}\n{event:#?}"),
     };
     match E::decode(event.event_type(), event.schema_version(), &data) {
-        Ok(read) if read == *event => {}
+        Ok(read) if read.as_slice() == slice::from_ref(event) => {}
         Ok(read) => {
-            let difference = diff::of(event, &read);
+            let difference = match read.as_slice() {
+                [read] => diff::of(event, read),
+                others => diff::of(&slice::from_ref(event), &others),
+            };
             panic!("{what} led to an event that storing would change\n{difference}");
         }
         Err(error) => panic!(

@@ -5,6 +5,7 @@ use quote::quote;
 use syn::{Data, DeriveInput, Ident, LitStr, Path, Type};
 
 use crate::attribute::{Mistakes, default_crate, set_crate, set_once};
+use crate::snapshot::Snapshots;
 use crate::suggestion::{snake_case, unknown_key};
 
 /// The same limit as the core's `Category`.
@@ -16,6 +17,7 @@ struct Definition {
     id: Option<Type>,
     event: Option<Type>,
     rejection: Option<Type>,
+    snapshot: Option<Snapshots>,
     highwater: Option<Path>,
 }
 
@@ -56,9 +58,15 @@ impl Definition {
             Some("id") => set_once(meta, &mut self.id),
             Some("event") => set_once(meta, &mut self.event),
             Some("rejection") => set_once(meta, &mut self.rejection),
+            Some("snapshot") => {
+                if self.snapshot.replace(Snapshots::read(meta)?).is_some() {
+                    return Err(meta.error("`snapshot` is said twice; once is enough"));
+                }
+                Ok(())
+            }
             Some("crate") => set_crate(meta, &mut self.highwater),
             _ => {
-                let known = ["category", "id", "event", "rejection", "crate"];
+                let known = ["category", "id", "event", "rejection", "snapshot", "crate"];
                 Err(unknown_key(meta, "an aggregate", &known))
             }
         }
@@ -87,11 +95,12 @@ impl Definition {
     }
 
     fn code(&self, input: &DeriveInput) -> Option<TokenStream> {
-        let Self { category, id, event, rejection, highwater } = self;
+        let Self { category, id, event, rejection, snapshot, highwater } = self;
         let (category, id) = (category.as_ref()?, id.as_ref()?);
         let (event, rejection) = (event.as_ref()?, rejection.as_ref()?);
         let highwater = highwater.clone().unwrap_or_else(default_crate);
         let aggregate = &input.ident;
+        let snapshots = snapshot.iter().map(|snapshot| snapshot.code(aggregate, &highwater));
         let (impl_generics, type_generics, where_clause) = input.generics.split_for_impl();
         Some(quote! {
             #[automatically_derived]
@@ -100,6 +109,7 @@ impl Definition {
                 type Id = #id;
                 type Event = #event;
                 type Rejection = #rejection;
+                #(#snapshots)*
             }
         })
     }

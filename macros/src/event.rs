@@ -3,6 +3,9 @@
 mod code;
 mod data;
 mod definition;
+mod former;
+mod reading;
+mod schema;
 mod variant;
 
 use proc_macro2::TokenStream;

@@ -8,6 +8,7 @@ mod aggregate;
 mod attribute;
 mod command;
 mod event;
+mod snapshot;
 mod suggestion;
 
 use proc_macro::TokenStream;
@@ -37,7 +38,7 @@ use syn::{DeriveInput, parse_macro_input};
 /// let placed = OrderEvent::Placed { customer: "ada".to_owned(), amount_cents: 1_200 };
 /// let data = placed.encode()?;
 /// assert_eq!(data.as_json(), r#"{"customer":"ada","amount_cents":1200}"#);
-/// assert_eq!(OrderEvent::decode("order.placed", 1, &data)?, placed);
+/// assert_eq!(OrderEvent::decode("order.placed", 1, &data)?.into_one(), Some(placed.clone()));
 /// assert_eq!(placed.tags()?[0].as_str(), "customer:ada");
 /// # Ok(())
 /// # }
@@ -46,11 +47,18 @@ use syn::{DeriveInput, parse_macro_input};
 /// # On a variant
 /// - `name = "order.placed"` (required): the name that is stored with the event. It stays for
 ///   ever, so it isn't taken from the variant, which may be renamed.
-/// - `version = 2`: the schema version that is written today; 1 if left out. Reading any other
-///   version is an error unless an `upcast` covers it.
-/// - `upcast(from = 1, with = placed_from_v1)`: reads an older version. The function takes
-///   anything that can be deserialised and returns the enum.
+/// - `version = 2`: the schema version that is written today; 1 if left out.
+/// - `upcast(from = 1, with = placed_v1_to_v2)`: how an older version is read: the function takes
+///   its shape, which can be anything that is deserialised, and returns the shape of the next
+///   version; the last one of the chain returns today's event. Every older version needs one.
+/// - `upcast(from = 1, with = split, into("order.placed", "payment.requested"))`: ends the chain
+///   there, in events of the types that are listed.
+/// - `oldest = 2`: no log holds a version below, so they need no upcast.
+/// - `renamed_from = "order.created"`: a name that the type had before, in the same versions. May be
+///   said of several.
 /// - `family`: the variant wraps another event family and stands for all of its event types.
+/// - `raw`: the variant wraps a `RawEvent` and gets every event of a type, or of a newer version,
+///   that the family doesn't know.
 ///
 /// # On a field
 /// - `tag` or `tag = "name"`: tags the event with the field's `Display` text, under the field's
@@ -59,14 +67,16 @@ use syn::{DeriveInput, parse_macro_input};
 ///   variant, `rename_all`, `deny_unknown_fields` and `default` are obeyed, on the enum
 ///   `rename_all_fields` and `deny_unknown_fields`. The enum itself needs no serde derive.
 ///
-/// # An old shape
+/// # Old shapes
 /// ```
 /// use highwater::{Event, Payload};
 /// use serde::Deserialize;
 ///
 /// #[derive(Event, Debug, PartialEq)]
+/// #[event(dropped("price.shown"))]
 /// enum PriceEvent {
-///     #[event(name = "price.set", version = 2, upcast(from = 1, with = set_from_v1))]
+///     #[event(name = "price.set", version = 3, renamed_from = "price.changed")]
+///     #[event(upcast(from = 1, with = set_v1_to_v2), upcast(from = 2, with = set_v2_to_v3))]
 ///     Set { cents: u64, currency: String },
 /// }
 ///
@@ -75,16 +85,26 @@ use syn::{DeriveInput, parse_macro_input};
 ///     euros: u64,
 /// }
 ///
-/// fn set_from_v1(old: SetV1) -> PriceEvent {
-///     PriceEvent::Set { cents: old.euros * 100, currency: "EUR".to_owned() }
+/// #[derive(Deserialize)]
+/// struct SetV2 {
+///     euro_cents: u64,
+/// }
+///
+/// fn set_v1_to_v2(old: SetV1) -> SetV2 {
+///     SetV2 { euro_cents: old.euros * 100 }
+/// }
+///
+/// fn set_v2_to_v3(old: SetV2) -> PriceEvent {
+///     PriceEvent::Set { cents: old.euro_cents, currency: "EUR".to_owned() }
 /// }
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let stored = Payload::from_json(r#"{"euros": 12}"#.to_owned())?;
 /// assert_eq!(
-///     PriceEvent::decode("price.set", 1, &stored)?,
-///     PriceEvent::Set { cents: 1_200, currency: "EUR".to_owned() },
+///     PriceEvent::decode("price.changed", 1, &stored)?.into_one(),
+///     Some(PriceEvent::Set { cents: 1_200, currency: "EUR".to_owned() }),
 /// );
+/// assert!(PriceEvent::decode("price.shown", 1, &stored)?.is_empty());
 /// # Ok(())
 /// # }
 /// ```
@@ -111,8 +131,15 @@ use syn::{DeriveInput, parse_macro_input};
 /// ```
 ///
 /// # On the enum
+/// - `unknown = "skip"`: an event of a type, or of a newer version, that the family doesn't know is
+///   read as nothing. Dangerous where something is decided; the default is an error.
+/// - `dropped("order.viewed", …)`: event types of the past that are read as nothing.
+/// - `split(name = "order.checked_out", with = split, into("order.placed", …))`: an event type of the
+///   past that is read as several of today's; with `version` and `upcast(…)` if it had several.
+/// - `schema`: describes the data of each event type by a JSON Schema (feature `schema`; the fields'
+///   types implement `schemars::JsonSchema`, and `#[schemars(…)]` on a field is passed on).
 /// - `crate = "path"`: where Highwater is found if not at `::highwater`.
-#[proc_macro_derive(Event, attributes(event, serde))]
+#[proc_macro_derive(Event, attributes(event, serde, schemars))]
 pub fn event(input: TokenStream) -> TokenStream {
     expand(parse_macro_input!(input as DeriveInput), event::expand)
 }
@@ -182,12 +209,17 @@ pub fn command(input: TokenStream) -> TokenStream {
 /// assert_eq!(Order::CATEGORY, "order");
 /// ```
 ///
-/// # On the type (all required but the last)
+/// # On the type (all required but the last two)
 /// - `category = "order"`: the first part of its streams' names. It is stored with every event, so
 ///   it is never changed; it is checked at compile time.
 /// - `id = OrderId`: what identifies one of them; its `Display` text is the stream's key.
 /// - `event = OrderEvent`: the family of events that it evolves by.
 /// - `rejection = OrderRejection`: its way of saying no, a `std::error::Error`.
+/// - `snapshot(every = 100, version = 1)`: keeps the state each 100 events, so that a long history
+///   needn't be read again. The state must be `Serialize` and `Deserialize`. Raise `version` whenever
+///   the same events make another state: a changed field, or an `evolve` that does something else.
+///   `every_bytes = 1_000_000` goes by the size of the events, with or without `every`; `keep = 2`
+///   says how many are kept of each stream.
 /// - `crate = "path"`: where Highwater is found if not at `::highwater`.
 #[proc_macro_derive(Aggregate, attributes(aggregate))]
 pub fn aggregate(input: TokenStream) -> TokenStream {

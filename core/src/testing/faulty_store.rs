@@ -14,9 +14,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::{
-    Append, AppendError, AppendSignal, Appended, CheckpointError, CheckpointStore, Claim, EventId,
-    EventStore, GlobalPosition, Page, Payload, ReadError, RecordedEvent, Selection, Standing,
-    StreamId, StreamVersion,
+    Append, AppendError, AppendSignal, Appended, EventStore, GlobalPosition, Page, ReadError,
+    RecordedEvent, Selection, SnapshotStore, StreamId, StreamVersion,
 };
 
 /// What goes wrong with an append.
@@ -184,8 +183,17 @@ impl FaultyStore {
     }
 }
 
+// Not imported: in the tests below, a store's methods would have two owners.
 #[async_trait]
-impl EventStore for FaultyStore {
+impl crate::StoreLayer for FaultyStore {
+    fn inner(&self) -> &dyn EventStore {
+        &*self.inner
+    }
+
+    fn snapshots(&self) -> Option<&dyn SnapshotStore> {
+        self.inner.snapshots()
+    }
+
     /// # Panics
     /// If the append of [`Fault::OvertakenBy`] fails: the test's own script is wrong.
     async fn append(&self, append: Append) -> Result<Appended, AppendError> {
@@ -238,40 +246,8 @@ impl EventStore for FaultyStore {
         answer(fault, read).await
     }
 
-    async fn find(&self, ids: &[EventId]) -> Result<Vec<RecordedEvent>, ReadError> {
-        self.inner.find(ids).await
-    }
-
-    async fn high_water_mark(&self) -> Result<GlobalPosition, ReadError> {
-        self.inner.high_water_mark().await
-    }
-
     fn signal(&self) -> AppendSignal {
         if self.gives_signals { self.inner.signal() } else { AppendSignal::new() }
-    }
-
-    async fn close(&self) {
-        self.inner.close().await;
-    }
-}
-
-#[async_trait]
-impl CheckpointStore for FaultyStore {
-    async fn claim(&self, consumer: &str) -> Result<Claim, CheckpointError> {
-        self.inner.claim(consumer).await
-    }
-
-    async fn advance(
-        &self,
-        claim: &Claim,
-        position: GlobalPosition,
-        state: Option<&Payload>,
-    ) -> Result<(), CheckpointError> {
-        self.inner.advance(claim, position, state).await
-    }
-
-    async fn standing(&self, consumer: &str) -> Result<Option<Standing>, CheckpointError> {
-        self.inner.standing(consumer).await
     }
 }
 

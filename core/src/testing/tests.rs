@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::*;
 use crate::{
-    Aggregate, DecodeError, EncodeError, EventDescriptor, InvalidTag, Payload, Tag, emit_all,
-    nothing,
+    Aggregate, DecodeError, Decoded, EncodeError, EventDescriptor, InvalidTag, Payload, Tag,
+    emit_all, nothing,
 };
 
 /// Written by hand: the core doesn't depend on its derives.
@@ -21,7 +21,8 @@ struct Counted {
 }
 
 impl Event for Counted {
-    const TYPES: &'static [EventDescriptor] = &[EventDescriptor { name: "counted", version: 1 }];
+    const TYPES: &'static [EventDescriptor] =
+        &[EventDescriptor { name: "counted", oldest: 1, version: 1 }];
 
     fn event_type(&self) -> &'static str {
         "counted"
@@ -32,17 +33,21 @@ impl Event for Counted {
     }
 
     fn tags(&self) -> Result<Vec<Tag>, EncodeError> {
-        let tagged = |source: InvalidTag| EncodeError::Tag { event_type: "counted", source };
+        let tagged = |source: InvalidTag| EncodeError::Tag { event_type: "counted".into(), source };
         Ok(vec![Tag::new("by", if self.by == 99 { "" } else { "some" }).map_err(tagged)?])
     }
 
     fn encode(&self) -> Result<Payload, EncodeError> {
         Payload::from_value(self)
-            .map_err(|source| EncodeError::Data { event_type: "counted", source })
+            .map_err(|source| EncodeError::Data { event_type: "counted".into(), source })
     }
 
-    fn decode(event_type: &str, schema_version: u32, data: &Payload) -> Result<Self, DecodeError> {
-        data.to_value().map_err(|source| DecodeError::Malformed {
+    fn decode(
+        event_type: &str,
+        schema_version: u32,
+        data: &Payload,
+    ) -> Result<Decoded<Self>, DecodeError> {
+        data.to_value().map(Decoded::one).map_err(|source| DecodeError::Malformed {
             event_type: event_type.to_owned(),
             schema_version,
             source,

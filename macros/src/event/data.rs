@@ -19,7 +19,7 @@ pub(crate) enum Data {
         fields: Vec<Field>,
     },
     /// A struct that the variant wraps.
-    Struct { ty: Type, tag: Option<LitStr> },
+    Struct { ty: Type, tag: Option<LitStr>, is_personal: bool },
 }
 
 /// A named field.
@@ -27,8 +27,12 @@ pub(crate) struct Field {
     pub(crate) ident: Ident,
     pub(crate) ty: Type,
     pub(crate) serde: Vec<Attribute>,
+    /// What schemars is told about it, where serde doesn't say it all.
+    pub(crate) schemars: Vec<Attribute>,
     /// The tag's name, if the field is one.
     pub(crate) tag: Option<LitStr>,
+    /// Its type must seal what is in it.
+    pub(crate) is_personal: bool,
 }
 
 impl Data {
@@ -41,8 +45,8 @@ impl Data {
         match fields {
             Fields::Unnamed(mut fields) if fields.unnamed.len() == 1 => {
                 let field = fields.unnamed.pop()?.into_value();
-                let tag = read_tag(&field, mistakes);
-                Some(Self::Struct { ty: field.ty, tag })
+                let (tag, is_personal) = read_marks(&field, mistakes);
+                Some(Self::Struct { ty: field.ty, tag, is_personal })
             }
             Fields::Unnamed(fields) => {
                 let message = format!(
@@ -62,6 +66,16 @@ impl Data {
         }
     }
 
+    /// The types that must seal what is in them.
+    pub(crate) fn personal(&self) -> Vec<&Type> {
+        match self {
+            Self::Fields { fields, .. } => {
+                fields.iter().filter(|field| field.is_personal).map(|field| &field.ty).collect()
+            }
+            Self::Struct { ty, is_personal, .. } => is_personal.then_some(ty).into_iter().collect(),
+        }
+    }
+
     /// Whether any field is a tag.
     pub(crate) fn is_tagged(&self) -> bool {
         match self {
@@ -73,17 +87,24 @@ impl Data {
 
 impl Field {
     fn read(field: syn::Field, mistakes: &mut Mistakes) -> Option<Self> {
-        let tag = read_tag(&field, mistakes);
-        let serde = field.attrs.into_iter().filter(is_serde).collect();
-        Some(Self { ident: field.ident?, ty: field.ty, serde, tag })
+        let (tag, is_personal) = read_marks(&field, mistakes);
+        let serde = field.attrs.iter().filter(|attribute| is_serde(attribute)).cloned().collect();
+        let is_schemars = |attribute: &Attribute| attribute.path().is_ident("schemars");
+        let schemars = field.attrs.into_iter().filter(is_schemars).collect();
+        Some(Self { ident: field.ident?, ty: field.ty, serde, schemars, tag, is_personal })
     }
 }
 
-fn read_tag(field: &syn::Field, mistakes: &mut Mistakes) -> Option<LitStr> {
-    let mut tag = None;
+/// Reads the tag's name, and whether the field is personal.
+fn read_marks(field: &syn::Field, mistakes: &mut Mistakes) -> (Option<LitStr>, bool) {
+    let (mut tag, mut is_personal) = (None, false);
     mistakes.read(&field.attrs, "event", |meta| {
+        if meta.path.is_ident("personal") {
+            is_personal = true;
+            return Ok(());
+        }
         if !meta.path.is_ident("tag") {
-            return Err(unknown_key(&meta, "an event's field", &["tag"]));
+            return Err(unknown_key(&meta, "an event's field", &["tag", "personal"]));
         }
         tag = Some(if meta.input.peek(Token![=]) {
             meta.value()?.parse()?
@@ -94,13 +115,22 @@ fn read_tag(field: &syn::Field, mistakes: &mut Mistakes) -> Option<LitStr> {
         });
         Ok(())
     });
-    let tag = tag?;
+    if let Some(tag) = &tag {
+        check_tag_name(tag, mistakes);
+        if is_personal {
+            mistakes
+                .add_at(tag.span(), "a tag is stored in plain text: personal data can't be one");
+        }
+    }
+    (tag, is_personal)
+}
+
+fn check_tag_name(tag: &LitStr, mistakes: &mut Mistakes) {
     let name = tag.value();
     if name.is_empty() || name.contains(|c: char| c == ':' || c.is_control()) {
         let message = "a tag's name has at least one letter, no `:` and no control character";
         mistakes.add_at(tag.span(), message);
     }
-    Some(tag)
 }
 
 fn is_serde(attribute: &Attribute) -> bool {

@@ -1,12 +1,14 @@
-//! One variant: an event type, or another family that the enum embraces.
+//! One variant: an event type, another family that the enum embraces, or the place for unknown
+//! events.
 
 use proc_macro2::Span;
 use syn::ext::IdentExt;
 use syn::meta::ParseNestedMeta;
 use syn::spanned::Spanned;
-use syn::{Attribute, Fields, Ident, LitInt, LitStr, Path, Type};
+use syn::{Attribute, Fields, Ident, LitInt, LitStr, Type};
 
 use super::data::Data;
+use super::former::{Upcast, check_chain, version_of};
 use crate::attribute::{Mistakes, set_once};
 use crate::suggestion::{snake_case, unknown_key};
 
@@ -16,6 +18,8 @@ pub(crate) enum Variant {
     Own(EventType),
     /// Every event type of another family.
     Family { ident: Ident, ty: Type },
+    /// Every event that the family doesn't know.
+    Raw { ident: Ident, at: Span },
 }
 
 /// One event type.
@@ -23,15 +27,11 @@ pub(crate) struct EventType {
     pub(crate) ident: Ident,
     pub(crate) name: LitStr,
     pub(crate) version: u32,
+    /// The oldest version that a log may hold.
+    pub(crate) oldest: u32,
     pub(crate) upcasts: Vec<Upcast>,
+    pub(crate) renamed_from: Vec<LitStr>,
     pub(crate) data: Data,
-}
-
-/// How an older shape is read.
-pub(crate) struct Upcast {
-    pub(crate) from: u32,
-    pub(crate) with: Path,
-    at: Span,
 }
 
 /// What `#[event(…)]` on a variant says.
@@ -39,8 +39,11 @@ pub(crate) struct Upcast {
 struct Keys {
     name: Option<LitStr>,
     version: Option<LitInt>,
+    oldest: Option<LitInt>,
     upcasts: Vec<Upcast>,
+    renamed_from: Vec<LitStr>,
     family: Option<Span>,
+    raw: Option<Span>,
     is_understood: bool,
 }
 
@@ -55,15 +58,21 @@ impl Variant {
         if let Some(marked) = keys.family {
             return Self::read_family(variant, &keys, marked, mistakes);
         }
-        let version = keys.version(mistakes);
+        if let Some(marked) = keys.raw {
+            return Self::read_raw(variant, &keys, marked, mistakes);
+        }
+        let versions = keys.versions(&variant.ident, mistakes);
         let name = keys.name(&variant.ident, family, mistakes);
         let attributes = (family_attributes, variant.attrs.as_slice());
         let data = Data::read(&variant.ident, variant.fields, attributes, mistakes);
+        let (oldest, version) = versions?;
         Some(Self::Own(EventType {
             ident: variant.ident,
             name: name?,
-            version: version?,
+            version,
+            oldest,
             upcasts: keys.upcasts,
+            renamed_from: keys.renamed_from,
             data: data?,
         }))
     }
@@ -74,7 +83,7 @@ impl Variant {
         marked: Span,
         mistakes: &mut Mistakes,
     ) -> Option<Self> {
-        if keys.name.is_some() || keys.version.is_some() || !keys.upcasts.is_empty() {
+        if keys.say_more() || keys.raw.is_some() {
             let message = "a `family` variant has no name, version or upcast of its own: they are \
                            those of the family inside";
             mistakes.add_at(marked, message);
@@ -94,7 +103,47 @@ impl Variant {
     }
 }
 
+impl Variant {
+    fn read_raw(
+        variant: syn::Variant,
+        keys: &Keys,
+        marked: Span,
+        mistakes: &mut Mistakes,
+    ) -> Option<Self> {
+        if keys.say_more() {
+            let message = "a `raw` variant stands for events of any name and version, so it has \
+                           none of its own";
+            mistakes.add_at(marked, message);
+        }
+        let is_raw = |field: &syn::Field| match &field.ty {
+            Type::Path(path) => path.path.segments.last().is_some_and(|it| it.ident == "RawEvent"),
+            _ => false,
+        };
+        let is_place = match &variant.fields {
+            Fields::Unnamed(fields) => {
+                fields.unnamed.len() == 1 && fields.unnamed.iter().all(is_raw)
+            }
+            _ => false,
+        };
+        if !is_place {
+            let message = format!(
+                "a `raw` variant wraps the event as it is stored: write `{}(RawEvent)`",
+                variant.ident
+            );
+            mistakes.add_at(variant.ident.span(), message);
+            return None;
+        }
+        Some(Self::Raw { ident: variant.ident, at: marked })
+    }
+}
+
 impl Keys {
+    /// Whether anything is said that belongs to an event type.
+    fn say_more(&self) -> bool {
+        let versions = self.version.is_some() || self.oldest.is_some() || !self.upcasts.is_empty();
+        versions || self.name.is_some() || !self.renamed_from.is_empty()
+    }
+
     fn read(attributes: &[Attribute], mistakes: &mut Mistakes) -> Self {
         let mut keys = Self { is_understood: true, ..Self::default() };
         mistakes.read(attributes, "event", |meta| {
@@ -110,6 +159,15 @@ impl Keys {
         match key.as_deref() {
             Some("name") => set_once(meta, &mut self.name),
             Some("version") => set_once(meta, &mut self.version),
+            Some("oldest") => set_once(meta, &mut self.oldest),
+            Some("renamed_from") => {
+                self.renamed_from.push(meta.value()?.parse()?);
+                Ok(())
+            }
+            Some("raw") => {
+                self.raw = Some(meta.path.span());
+                Ok(())
+            }
             Some("upcast") => {
                 self.upcasts.push(Upcast::read(meta)?);
                 Ok(())
@@ -120,7 +178,8 @@ impl Keys {
             }
             Some("tag") => Err(meta.error("a tag stands on a field, not on a variant")),
             _ => {
-                let known = ["name", "version", "upcast", "family"];
+                let known =
+                    ["name", "version", "upcast", "oldest", "renamed_from", "family", "raw"];
                 Err(unknown_key(meta, "an event variant", &known))
             }
         }
@@ -147,52 +206,23 @@ impl Keys {
         Some(name.clone())
     }
 
-    /// The version that is written; also checks that every upcast starts from an older one.
-    fn version(&self, mistakes: &mut Mistakes) -> Option<u32> {
-        let version = match &self.version {
-            Some(literal) => mistakes.take(version_of(literal))?,
-            None => 1,
+    /// The oldest version and the one that is written, with a chain between them.
+    fn versions(&self, variant: &Ident, mistakes: &mut Mistakes) -> Option<(u32, u32)> {
+        let mut version = |literal: &Option<LitInt>| match literal {
+            Some(literal) => mistakes.take(version_of(literal)),
+            None => Some(1),
         };
-        for (index, upcast) in self.upcasts.iter().enumerate() {
-            if upcast.from >= version {
-                let message = format!(
-                    "an upcast starts from an older version than {version}, the one that is \
-                     written; raise `version` or lower `from`"
-                );
-                mistakes.add_at(upcast.at, message);
-            }
-            if self.upcasts[..index].iter().any(|other| other.from == upcast.from) {
-                let message = format!("version {} has an upcast already", upcast.from);
-                mistakes.add_at(upcast.at, message);
-            }
+        let (oldest, version) = (version(&self.oldest)?, version(&self.version)?);
+        if let (Some(literal), true) = (&self.oldest, oldest > version) {
+            let message = format!("`oldest` is at most {version}, the version that is written");
+            mistakes.add_at(literal.span(), message);
         }
-        Some(version)
-    }
-}
-
-impl Upcast {
-    fn read(meta: &ParseNestedMeta<'_>) -> syn::Result<Self> {
-        let (mut from, mut with) = (None::<LitInt>, None);
-        meta.parse_nested_meta(|inner| {
-            if inner.path.is_ident("from") {
-                set_once(&inner, &mut from)
-            } else if inner.path.is_ident("with") {
-                set_once(&inner, &mut with)
-            } else {
-                Err(unknown_key(&inner, "an upcast", &["from", "with"]))
-            }
-        })?;
-        let (Some(from), Some(with)) = (from, with) else {
-            return Err(meta.error("write `upcast(from = 1, with = function)`"));
-        };
-        Ok(Self { from: version_of(&from)?, with, at: from.span() })
-    }
-}
-
-fn version_of(literal: &LitInt) -> syn::Result<u32> {
-    match literal.base10_parse()? {
-        0 => Err(syn::Error::new(literal.span(), "schema versions start at 1")),
-        version => Ok(version),
+        let at = self.version.as_ref().map_or(variant.span(), LitInt::span);
+        // Behind a key that wasn't understood, an upcast may stand unread.
+        if self.is_understood {
+            check_chain(&self.upcasts, oldest, version, at, mistakes);
+        }
+        Some((oldest, version))
     }
 }
 

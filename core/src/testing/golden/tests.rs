@@ -1,0 +1,149 @@
+//! What a check of golden files says, and what it writes.
+
+use std::fs;
+
+use serde::{Deserialize, Serialize};
+
+use super::*;
+use crate::{
+    DecodeError, Decoded, EncodeError, EventDescriptor, EventId, FormerType, InvalidPayload,
+};
+
+/// Set up by a test: another way to read version 1.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Counted<const FACTOR: u64> {
+    by: u64,
+}
+
+impl<const FACTOR: u64> Event for Counted<FACTOR> {
+    const TYPES: &'static [EventDescriptor] =
+        &[EventDescriptor { name: "counted", oldest: 1, version: 2 }];
+    const FORMER_TYPES: &'static [FormerType] =
+        &[FormerType { name: "tallied", oldest: 1, version: 1, now: &["counted"] }];
+
+    fn event_type(&self) -> &str {
+        "counted"
+    }
+
+    fn schema_version(&self) -> u32 {
+        2
+    }
+
+    fn encode(&self) -> Result<Payload, EncodeError> {
+        Payload::from_value(self)
+            .map_err(|source| EncodeError::Data { event_type: "counted".into(), source })
+    }
+
+    fn decode(name: &str, version: u32, data: &Payload) -> Result<Decoded<Self>, DecodeError> {
+        let malformed = |source: InvalidPayload| DecodeError::Malformed {
+            event_type: name.to_owned(),
+            schema_version: version,
+            source,
+        };
+        match version {
+            1 => Ok(Decoded::one(Self { by: FACTOR * data.to_value::<u64>().map_err(malformed)? })),
+            _ => data.to_value().map(Decoded::one).map_err(malformed),
+        }
+    }
+}
+
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        let folder = std::env::temp_dir().join(format!("highwater-golden-{}", EventId::new()));
+        fs::create_dir(&folder).unwrap();
+        Self(folder)
+    }
+
+    /// The files of two old events and one of today.
+    fn whole() -> Self {
+        let folder = Self::new();
+        folder.put("counted.v1.json", r#"[{"stored":   3}]"#);
+        folder.put("tallied.v1.json", r#"[{"stored":4}]"#);
+        check::<10>(&folder, 30, true).unwrap();
+        folder
+    }
+
+    fn put(&self, name: &str, text: &str) {
+        fs::write(self.0.join(name), text).unwrap();
+    }
+
+    fn text(&self, name: &str) -> String {
+        fs::read_to_string(self.0.join(name)).unwrap()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn check<const FACTOR: u64>(folder: &Folder, by: u64, writes: bool) -> Result<(), String> {
+    golden::<Counted<FACTOR>>(&folder.0).with([Counted { by }]).run(writes)
+}
+
+#[test]
+fn what_is_missing_is_named_with_the_way_to_write_it() {
+    let wrong = check::<10>(&Folder::new(), 30, false).unwrap_err();
+    for part in [
+        "counted.v2.json is missing",
+        "counted.v1.json is missing",
+        "tallied.v1.json is missing",
+        "HIGHWATER_GOLDEN=write",
+    ] {
+        assert!(wrong.contains(part), "{wrong}");
+    }
+}
+
+#[test]
+fn written_files_hold_and_what_was_stored_keeps_its_very_text() {
+    let folder = Folder::whole();
+    check::<10>(&folder, 30, false).unwrap();
+    assert!(folder.text("counted.v1.json").contains("\"stored\": 3"));
+    assert!(folder.text("counted.v1.json").contains("\"by\": 30"));
+    assert!(folder.text("counted.v2.json").contains("{\"by\":30}"));
+}
+
+#[test]
+fn a_changed_meaning_of_an_old_event_is_shown_as_a_difference() {
+    let folder = Folder::whole();
+    let wrong = check::<100>(&folder, 30, false).unwrap_err();
+    assert!(wrong.contains("counted.v1.json, case 1: it is read as something else"), "{wrong}");
+    assert!(wrong.contains("-       \"by\": 30"), "{wrong}");
+    assert!(wrong.contains("+       \"by\": 300"), "{wrong}");
+    check::<100>(&folder, 30, true).unwrap();
+    check::<100>(&folder, 30, false).expect("it was accepted");
+}
+
+#[test]
+fn a_stored_form_that_changed_is_noticed_by_the_sample() {
+    let folder = Folder::whole();
+    let wrong = check::<10>(&folder, 31, false).unwrap_err();
+    assert!(wrong.contains("raise its `version`"), "{wrong}");
+}
+
+#[test]
+fn an_old_event_that_cannot_be_read_any_more_says_why() {
+    let folder = Folder::whole();
+    folder.put("counted.v1.json", r#"[{"stored":"three"}]"#);
+    let wrong = check::<10>(&folder, 30, false).unwrap_err();
+    assert!(wrong.contains("it can't be read: "), "{wrong}");
+}
+
+#[test]
+fn files_that_are_none_are_refused() {
+    let folder = Folder::whole();
+    folder.put("readme.json", "[]");
+    assert!(check::<10>(&folder, 30, false).unwrap_err().contains("isn't named like"));
+    let folder = Folder::whole();
+    folder.put("counted.v1.json", "{}");
+    assert!(check::<10>(&folder, 30, false).unwrap_err().contains("is no list of cases"));
+}
+
+#[test]
+#[should_panic(expected = "don't hold")]
+fn a_check_that_fails_panics() {
+    golden::<Counted<1>>("there/is/no/such/folder").check();
+}

@@ -1,0 +1,11 @@
+use highwater::{Event, Payload};
+
+#[derive(Event)]
+enum OrderEvent {
+    #[event(name = "order.placed")]
+    Placed,
+    #[event(raw)]
+    Other(Payload),
+}
+
+fn main() {}
