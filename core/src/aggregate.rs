@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use crate::{Decision, DecisionContext, Event, InvalidStreamId, StreamId};
+use crate::{Decision, DecisionContext, Event, InvalidStreamId, SnapshotPolicy, StreamId};
 
 /// A consistency boundary: one thing, such as an order, whose rules always hold.
 ///
@@ -22,6 +22,10 @@ pub trait Aggregate: Default + Clone + Send + Sync + 'static {
     type Event: Event;
     /// Its way of saying no.
     type Rejection: std::error::Error + Send + Sync + 'static;
+
+    /// When snapshots of the state are taken, so that a long history needn't be read again; `None`:
+    /// never. Set by `#[aggregate(snapshot(every = 100, version = 1))]`.
+    const SNAPSHOTS: Option<SnapshotPolicy<Self>> = None;
 }
 
 /// How an aggregate changes by an event that has happened.

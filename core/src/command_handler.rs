@@ -10,14 +10,21 @@
 //! 4. An id that turns out to be taken belongs to another run of the command if the aggregate's
 //!    stream shows that run by then (a store says "taken" only of what is committed), and to
 //!    something else if it doesn't. Only the first is a repetition.
+//! 5. Where the whole stream was read, a command that was carried out before showed while it was
+//!    folded. Where the state is a warm one or a snapshot, it may stand in what was not read: then it
+//!    is looked up by the id of its first event, after the state was loaded. What is in the state is
+//!    in the log by then, and found; what comes later moves the version, see 3.
 //!
 //! Commands to one aggregate meet at its [desk](desk), where those that wait are decided one after
 //! another and committed [together](turn).
 
 mod desk;
+mod for_tenant;
 mod history;
+mod snapshots;
 #[cfg(test)]
 mod tests;
+mod time_travel;
 mod turn;
 
 use std::num::NonZeroUsize;
@@ -28,10 +35,15 @@ use std::time::Duration;
 use backon::{BackoffBuilder, ExponentialBuilder};
 
 use self::desk::{Answer, Desks};
+use self::for_tenant::Within;
 use self::history::{History, Runs};
+use self::snapshots::Snapshots;
+pub use self::snapshots::SnapshotCounts;
+pub use self::time_travel::At;
 use crate::{
-    Aggregate, Command, CommandError, CommandId, Decide, DecisionContext, Event, EventId,
-    EventStore, Evolve, GlobalPosition, Metadata, NewEvent, StreamId, StreamVersion, stream_of,
+    Aggregate, Clock, Command, CommandError, CommandId, Decide, DecisionContext, Event, EventId,
+    EventStore, Evolve, GlobalPosition, Metadata, NewEvent, StreamId, StreamVersion, SystemClock,
+    stream_of,
 };
 
 /// How many events of a stream are read at a time.
@@ -75,13 +87,49 @@ pub struct Loaded<A> {
 pub struct CommandHandler {
     store: Arc<dyn EventStore>,
     desks: Arc<Desks>,
+    snapshots: Arc<Snapshots>,
+    clock: Arc<dyn Clock>,
+    new_id: NewCommandId,
+    within: Option<Within>,
 }
+
+/// Makes the id of a command that has none.
+pub(crate) type NewCommandId = Arc<dyn Fn() -> CommandId + Send + Sync>;
 
 impl CommandHandler {
     /// Executes commands against `store`.
     #[must_use]
     pub fn new(store: Arc<dyn EventStore>) -> Self {
-        Self { store, desks: Arc::new(Desks::new(KEPT_WARM)) }
+        Self {
+            store,
+            desks: Arc::new(Desks::new(KEPT_WARM)),
+            snapshots: Arc::new(Snapshots::new()),
+            clock: Arc::new(SystemClock),
+            new_id: Arc::new(CommandId::new),
+            within: None,
+        }
+    }
+
+    /// Tells decisions the time of `clock` (the machine's unless told). For tests: what is decided
+    /// by time is then decided at the time that the test says.
+    #[must_use]
+    pub fn with_clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        // An aggregate's desk keeps the clock that it was opened with.
+        self.desks = Arc::new(self.desks.anew());
+        self
+    }
+
+    /// Gives commands that have no id of their own the ids that `new_id` makes (fresh ones unless
+    /// told). For tests: the ids of all events follow from the command's, so a log comes out the
+    /// same every time. An id MUST NOT come twice, or the second command is taken for the first.
+    #[must_use]
+    pub fn with_command_ids(
+        mut self,
+        new_id: impl Fn() -> CommandId + Send + Sync + 'static,
+    ) -> Self {
+        self.new_id = Arc::new(new_id);
+        self
     }
 
     /// Keeps the states of this many aggregates in memory, those that were used last (1,000 unless
@@ -90,6 +138,19 @@ impl CommandHandler {
     pub fn with_warm_aggregates(mut self, aggregates: NonZeroUsize) -> Self {
         self.desks = Arc::new(Desks::new(aggregates));
         self
+    }
+
+    /// Keeps no aggregate warm for longer than `age`, used or not (without a limit unless told): so
+    /// long may a state hold what the log no longer shows, the data of a person who was forgotten.
+    #[must_use]
+    pub fn with_warm_aggregates_for(mut self, age: Duration) -> Self {
+        self.desks = Arc::new(self.desks.anew().with_age(age));
+        self
+    }
+
+    /// Drops the states in memory: the next command to each aggregate reads it anew.
+    pub fn drop_warm_aggregates(&self) {
+        self.desks.close_all();
     }
 
     /// Executes `command` and returns once its events are durable.
@@ -134,10 +195,17 @@ impl CommandHandler {
         C::Aggregate: Decide<C>,
     {
         let given = metadata.command.or_else(|| command.command_id());
-        let id = given.unwrap_or_else(CommandId::new);
-        let metadata = metadata.with_command(id);
+        let id = given.unwrap_or_else(|| (self.new_id)());
+        let metadata = self.in_own_terms(metadata.with_command(id));
         let stream = stream_of::<C::Aggregate>(command.target()).map_err(CommandError::Target)?;
-        let desk = self.desks.desk::<C::Aggregate>(&stream, &self.store);
+        let (store, clock, snapshots) = (&self.store, &self.clock, &self.snapshots);
+        let desk = self.desks.desk::<C::Aggregate>(
+            self.whole_name(&stream),
+            &stream,
+            store,
+            clock,
+            snapshots,
+        );
         let decide = Box::new(move |state: &C::Aggregate, context: &DecisionContext| {
             state.decide(command.clone(), context)
         });
@@ -159,7 +227,26 @@ impl CommandHandler {
         id: &A::Id,
     ) -> Result<Loaded<A>, CommandError<A::Rejection>> {
         let stream = stream_of::<A>(id).map_err(CommandError::Target)?;
-        History { store: &*self.store, stream: &stream }.load(&mut Runs::of([])).await
+        let past = self.history(&stream).load(&mut Runs::of([])).await?;
+        Ok(past.loaded)
+    }
+
+    /// What became of snapshots since this handler was made.
+    #[must_use]
+    pub fn snapshot_counts(&self) -> SnapshotCounts {
+        self.snapshots.counts()
+    }
+
+    /// Returns once no snapshot waits to be kept: for tests, and for who wants to lose none at the end.
+    ///
+    /// # Cancel safety
+    /// Changes nothing.
+    pub async fn snapshots_settled(&self) {
+        self.snapshots.settled().await;
+    }
+
+    fn history<'a>(&'a self, stream: &'a StreamId) -> History<'a> {
+        History { store: &*self.store, stream, snapshots: &self.snapshots }
     }
 }
 

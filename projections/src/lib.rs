@@ -31,7 +31,7 @@ pub use project_error::ProjectError;
 pub use projection::{Project, Projection};
 pub use read_model::ReadModel;
 pub use read_model_error::ReadModelError;
-pub use runner::ProjectionRunner;
+pub use runner::{ProjectionRunner, ReplayError};
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub use sql::{SqlInbox, SqlReadModel};
 

@@ -15,7 +15,8 @@ use crate::ProjectError;
 /// from the first event; since the old version's data is not touched, give the new one tables (or a
 /// key prefix) of its own, and let readers move over once it has caught up.
 pub trait Projection: Send + Sync + 'static {
-    /// The events that it reads: those of every type in [`Event::TYPES`], whatever their stream.
+    /// The events that it reads: those stored under any of [`Event::stored_names`], whatever their
+    /// stream.
     type Event: Event;
 
     /// Names the read model in its checkpoint, in health and in `caught_up`. Never rename it.
@@ -48,7 +49,8 @@ pub trait Project<W>: Projection {
         Ok(())
     }
 
-    /// Writes what follows from one event. Events arrive in order of position, each once.
+    /// Writes what follows from one event. Events arrive in order of position, each once; those that
+    /// an old event was split into come one after another, with the same `recorded`.
     ///
     /// # Errors
     /// [`ProjectError::Unavailable`] is tried again; anything else stops the projection at this
@@ -67,7 +69,7 @@ pub trait Project<W>: Projection {
 /// The part of the log that `P` reads.
 #[cfg(any(feature = "postgres", feature = "sqlite", feature = "redis"))]
 pub(crate) fn selection_of<P: Projection>() -> Selection {
-    Selection::types(P::Event::TYPES.iter().map(|event| EventType::from_static(event.name)))
+    Selection::types(P::Event::stored_names().into_iter().map(EventType::from_static))
 }
 
 /// Projects every event of a page, in order.
@@ -101,6 +103,8 @@ where
     P: Project<W>,
     W: Send,
 {
-    let event = recorded.decode::<P::Event>()?;
-    projection.project(&event, recorded, writer).await
+    for event in recorded.decode::<P::Event>()? {
+        projection.project(&event, recorded, writer).await?;
+    }
+    Ok(())
 }

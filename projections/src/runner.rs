@@ -10,6 +10,8 @@
 //!    event of this read model there is none: such a position is reported at once, and the
 //!    checkpoint follows within 250 ms or 1,000 positions, or at shutdown (see `held_page`).
 
+mod replay;
+
 use std::future::Future;
 use std::time::Duration;
 
@@ -19,6 +21,7 @@ use highwater_core::{
 };
 
 use crate::held_page::HeldPage;
+pub use self::replay::ReplayError;
 use crate::{ReadModel, ReadModelError};
 
 /// How many events are applied in one transaction unless told otherwise.

@@ -13,15 +13,19 @@ use std::any::{Any, TypeId};
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use lru::LruCache;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::time::Instant;
 
+use super::CommandReceipt;
+use super::history::Past;
+use super::snapshots::Snapshots;
 use super::turn::Turn;
-use super::{CommandReceipt, Loaded};
 use crate::{
-    Aggregate, CommandError, CommandId, Decision, DecisionContext, EventStore, Evolve, Metadata,
-    StreamId,
+    Aggregate, Clock, CommandError, CommandId, Decision, DecisionContext, EventStore, Evolve,
+    Metadata, StreamId,
 };
 
 /// How many commands to one aggregate may wait in this process.
@@ -66,6 +70,8 @@ impl<A: Aggregate> Case<A> {
 pub(super) struct Desk<A: Aggregate> {
     stream: StreamId,
     store: Arc<dyn EventStore>,
+    clock: Arc<dyn Clock>,
+    snapshots: Arc<Snapshots>,
     line: Mutex<Line<A>>,
     room: Arc<Semaphore>,
 }
@@ -74,14 +80,21 @@ struct Line<A: Aggregate> {
     cases: VecDeque<Case<A>>,
     is_served: bool,
     /// What the last turn left: committed state, perhaps behind what others have appended since.
-    known: Option<Loaded<A>>,
+    known: Option<Past<A>>,
 }
 
 impl<A: Evolve> Desk<A> {
-    fn new(stream: StreamId, store: Arc<dyn EventStore>) -> Self {
+    fn new(
+        stream: StreamId,
+        store: Arc<dyn EventStore>,
+        clock: Arc<dyn Clock>,
+        snapshots: Arc<Snapshots>,
+    ) -> Self {
         Self {
             stream,
             store,
+            clock,
+            snapshots,
             line: Mutex::new(Line { cases: VecDeque::new(), is_served: false, known: None }),
             room: Arc::new(Semaphore::new(MOST_WAITING)),
         }
@@ -122,8 +135,18 @@ impl<A: Evolve> Desk<A> {
     async fn serve(self: Arc<Self>) {
         let served = Served { desk: &self };
         while let Some(next) = served.next() {
-            let turn = Turn { store: &*self.store, stream: &self.stream };
-            let known = turn.run(next.cases, next.known).await;
+            let turn = Turn {
+                store: &*self.store,
+                stream: &self.stream,
+                clock: &*self.clock,
+                snapshots: &self.snapshots,
+            };
+            let _busy = A::SNAPSHOTS.is_some().then(|| self.snapshots.turn());
+            let mut known = turn.run(next.cases, next.known).await;
+            // Behind the answers, and between turns: nobody waits, and all of it has committed.
+            if let Some(known) = &mut known {
+                self.snapshots.offer_if_due(&self.store, &self.stream, known);
+            }
             self.line().known = known;
         }
     }
@@ -137,7 +160,7 @@ impl<A: Evolve> Desk<A> {
 /// What a turn begins with.
 struct Next<A: Aggregate> {
     cases: Vec<Case<A>>,
-    known: Option<Loaded<A>>,
+    known: Option<Past<A>>,
 }
 
 /// The right to serve a desk. Lost in a panic, it answers nobody's case but lets the next one come.
@@ -172,29 +195,59 @@ impl<A: Evolve> Drop for Served<'_, A> {
 
 /// The desks of a command handler; those that were used last are kept, with their states.
 pub(super) struct Desks {
-    open: Mutex<LruCache<(TypeId, StreamId), Arc<dyn Any + Send + Sync>>>,
+    open: Mutex<LruCache<(TypeId, StreamId), Open>>,
+    age: Option<Duration>,
+}
+
+/// A desk, and since when it is open.
+struct Open {
+    since: Instant,
+    desk: Arc<dyn Any + Send + Sync>,
 }
 
 impl Desks {
     pub(super) fn new(kept: NonZeroUsize) -> Self {
-        Self { open: Mutex::new(LruCache::new(kept)) }
+        Self { open: Mutex::new(LruCache::new(kept)), age: None }
     }
 
-    /// The desk of the aggregate `A` whose stream this is.
+    /// Opens a desk anew that is older than this. The old one serves its line to the end; rule 3.
+    pub(super) fn with_age(mut self, age: Duration) -> Self {
+        self.age = Some(age);
+        self
+    }
+
+    /// Forgets all desks. Those that are being served end with their lines.
+    pub(super) fn close_all(&self) {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// As many desks as these, none of them opened yet.
+    pub(super) fn anew(&self) -> Self {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        Self { age: self.age, ..Self::new(open.cap()) }
+    }
+
+    /// The desk of the aggregate `A` whose stream this is; `whole_name` tells it from those of other
+    /// tenants.
     pub(super) fn desk<A: Evolve>(
         &self,
+        whole_name: StreamId,
         stream: &StreamId,
         store: &Arc<dyn EventStore>,
+        clock: &Arc<dyn Clock>,
+        snapshots: &Arc<Snapshots>,
     ) -> Arc<Desk<A>> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (TypeId::of::<A>(), stream.clone());
-        if let Some(desk) = open.get(&key).cloned()
-            && let Ok(desk) = desk.downcast::<Desk<A>>()
+        let key = (TypeId::of::<A>(), whole_name);
+        if let Some(known) = open.get(&key)
+            && self.age.is_none_or(|age| known.since.elapsed() < age)
+            && let Ok(desk) = known.desk.clone().downcast::<Desk<A>>()
         {
             return desk;
         }
-        let desk = Arc::new(Desk::new(stream.clone(), store.clone()));
-        open.put(key, desk.clone());
+        let desk = Desk::new(stream.clone(), store.clone(), clock.clone(), snapshots.clone());
+        let desk = Arc::new(desk);
+        open.put(key, Open { since: Instant::now(), desk: desk.clone() });
         desk
     }
 }

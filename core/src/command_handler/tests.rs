@@ -5,10 +5,13 @@
 mod contention;
 mod desk;
 mod failures;
+mod ledger;
 mod loading;
 mod race;
 mod repetition;
+mod snapshots;
 mod tally;
+mod time_travel;
 
 use std::sync::Arc;
 
@@ -31,6 +34,10 @@ fn handler() -> (CommandHandler, Arc<FaultyStore>) {
 /// What stands in the stream of the tally `key`.
 async fn recorded(store: &FaultyStore, key: &str) -> Vec<RecordedEvent> {
     store.read_stream(&stream(key), StreamVersion::EMPTY, 20_000).await.unwrap()
+}
+
+fn one(recorded: &RecordedEvent) -> Added {
+    recorded.decode().unwrap().into_one().unwrap()
 }
 
 async fn sum(commands: &CommandHandler, key: &str) -> u64 {

@@ -10,6 +10,9 @@
 //!    now. The state that was thought of is thrown away.
 //! 4. A command that may have been carried out before (its caller gave it an id) is looked up
 //!    before it is decided: by its first event's id, which no other command can have.
+//! 5. An append that was carried out before is no proof of what was decided now: another run of the
+//!    same command may have emitted something else, elsewhere in the stream. What was thought of is
+//!    thrown away then, too.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,11 +20,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use jiff::Timestamp;
 
 use super::desk::{Answer, Case};
-use super::history::{History, Runs};
+use super::history::{History, Past, Runs, is_truncated};
+use super::snapshots::Snapshots;
 use super::{CommandReceipt, Loaded, MAX_ATTEMPTS, new_events, retry_pauses};
 use crate::shared_error::SharedError;
 use crate::{
-    Append, AppendError, Appended, CommandError, CommandId, DecisionContext, EncodeError, EventId,
+    Append, AppendError, Clock, CommandError, CommandId, DecisionContext, EncodeError, EventId,
     EventStore, Evolve, ExpectedVersion, NewEvent, ReadError, StreamId, StreamVersion,
 };
 
@@ -35,6 +39,8 @@ const MOST_BYTES: usize = 1024 * 1024;
 pub(super) struct Turn<'a> {
     pub(super) store: &'a dyn EventStore,
     pub(super) stream: &'a StreamId,
+    pub(super) clock: &'a dyn Clock,
+    pub(super) snapshots: &'a Snapshots,
 }
 
 /// How a command was decided, on a state that may not have been the latest.
@@ -51,6 +57,7 @@ struct Draft<A: Evolve> {
     events: Vec<NewEvent>,
     state: A,
     version: StreamVersion,
+    bytes: usize,
 }
 
 /// What is wrong for every command of a turn.
@@ -66,52 +73,68 @@ impl Turn<'_> {
     pub(super) async fn run<A: Evolve>(
         self,
         cases: Vec<Case<A>>,
-        known: Option<Loaded<A>>,
-    ) -> Option<Loaded<A>> {
-        let history = History { store: self.store, stream: self.stream };
+        known: Option<Past<A>>,
+    ) -> Option<Past<A>> {
+        let history = self.history();
         let is_fresh = known.is_none();
-        let (cases, loaded) = match known {
+        let (cases, past) = match known {
             Some(known) => (self.without_repeated(history, cases).await, known),
             None => {
                 let mut runs = Runs::of(cases.iter().map(|case| case.command));
-                match history.load(&mut runs).await {
-                    Ok(loaded) => (answer_repeated(cases, &runs), loaded),
+                let past = match history.load(&mut runs).await {
+                    Ok(past) => past,
                     Err(error) => return self.each_alone_or_fail(cases, error).await,
+                };
+                let cases = answer_repeated(cases, &runs);
+                match past.begins_with_snapshot() {
+                    // What it stands for was not read; asked after it was loaded (history, 4).
+                    true => (self.without_repeated(history, cases).await, past),
+                    false => (cases, past),
                 }
             }
         };
-        self.decide_and_commit(history, cases, loaded, is_fresh).await
+        self.decide_and_commit(history, cases, past, is_fresh).await
+    }
+
+    fn history(&self) -> History<'_> {
+        History { store: self.store, stream: self.stream, snapshots: self.snapshots }
     }
 
     async fn decide_and_commit<A: Evolve>(
         self,
         history: History<'_>,
         mut cases: Vec<Case<A>>,
-        mut loaded: Loaded<A>,
+        mut past: Past<A>,
         mut is_fresh: bool,
-    ) -> Option<Loaded<A>> {
+    ) -> Option<Past<A>> {
         let mut pauses = retry_pauses();
         while !cases.is_empty() {
-            let (decided, draft) = draft(self.stream, cases, &loaded);
+            let (decided, draft) = self.draft(cases, &past.loaded);
             cases = decided;
             if draft.events.is_empty() && is_fresh {
                 let rest = cases.split_off(draft.verdicts.len());
-                self.answer(cases, draft.verdicts, None, &loaded);
+                self.answer(cases, draft.verdicts, &past.loaded);
                 cases = rest;
                 continue;
             }
-            if !draft.events.is_empty() {
-                let expected = ExpectedVersion::Exact(loaded.version);
+            if let Some(last) = draft.events.last() {
+                let last_event = last.id;
+                let expected = ExpectedVersion::Exact(past.loaded.version);
                 let append = Append::to(self.stream.clone(), expected, draft.events);
                 match self.store.append(append).await {
+                    Ok(appended) if appended.was_repeated => {
+                        return self.decide_anew(history, cases).await;
+                    }
                     Ok(appended) => {
                         let rest = cases.split_off(draft.verdicts.len());
-                        loaded = Loaded {
+                        past.loaded = Loaded {
                             state: draft.state,
                             version: draft.version,
                             position: appended.position,
                         };
-                        self.answer(cases, draft.verdicts, Some(&appended), &loaded);
+                        past.last_event = Some(last_event);
+                        past.bytes_since_kept += draft.bytes as u64;
+                        self.answer(cases, draft.verdicts, &past.loaded);
                         (cases, is_fresh) = (rest, false);
                         continue;
                     }
@@ -123,12 +146,30 @@ impl Turn<'_> {
                 }
             }
             let mut runs = Runs::of(cases.iter().map(|case| case.command));
-            match history.catch_up(&mut loaded, &mut runs).await {
+            match history.catch_up(&mut past, &mut runs).await {
                 Ok(()) => (cases, is_fresh) = (answer_repeated(cases, &runs), true),
+                // What was known ends before the stream begins: a snapshot stands for the rest.
+                Err(error) if is_truncated(&error) => {
+                    return Box::pin(self.run(cases, None)).await;
+                }
                 Err(error) => return self.each_alone_or_fail(cases, error).await,
             }
         }
-        Some(loaded)
+        Some(past)
+    }
+
+    /// The events of the turn were in the log already (invariant 5): whoever put them there is
+    /// looked up, and who is left is decided on what the log has now.
+    async fn decide_anew<A: Evolve>(
+        self,
+        history: History<'_>,
+        mut cases: Vec<Case<A>>,
+    ) -> Option<Past<A>> {
+        for case in &mut cases {
+            case.may_be_repeated = true;
+        }
+        let cases = self.without_repeated(history, cases).await;
+        Box::pin(self.run(cases, None)).await
     }
 
     /// What an append's failure means: for one command its own, for several whoever it is about.
@@ -137,7 +178,7 @@ impl Turn<'_> {
         history: History<'_>,
         mut cases: Vec<Case<A>>,
         error: AppendError,
-    ) -> Option<Loaded<A>> {
+    ) -> Option<Past<A>> {
         if cases.len() > 1 && !is_about_the_store(&error) {
             return self.each_alone(cases).await;
         }
@@ -159,7 +200,7 @@ impl Turn<'_> {
         }
     }
 
-    async fn each_alone<A: Evolve>(self, cases: Vec<Case<A>>) -> Option<Loaded<A>> {
+    async fn each_alone<A: Evolve>(self, cases: Vec<Case<A>>) -> Option<Past<A>> {
         for mut case in cases {
             // What became of it in company is not known for sure.
             case.may_be_repeated = true;
@@ -172,7 +213,7 @@ impl Turn<'_> {
         self,
         mut cases: Vec<Case<A>>,
         error: CommandError<A::Rejection>,
-    ) -> Option<Loaded<A>> {
+    ) -> Option<Past<A>> {
         match error {
             CommandError::Load { source, .. } if cases.len() > 1 && source.is_retryable() => {
                 fail_all(self.stream, cases, Trouble::Read(source))
@@ -204,7 +245,7 @@ impl Turn<'_> {
         let found = match self.store.find(&first_ids).await {
             Ok(found) => found,
             Err(error) => {
-                let _: Option<Loaded<A>> = fail_all(self.stream, cases, Trouble::Read(error));
+                let _: Option<Past<A>> = fail_all(self.stream, cases, Trouble::Read(error));
                 return Vec::new();
             }
         };
@@ -223,16 +264,33 @@ impl Turn<'_> {
     /// An event id of the command is in the log: an earlier run of it put it there, or its id was
     /// used for something else.
     async fn who_took<A: Evolve>(self, history: History<'_>, case: Case<A>, event: EventId) {
-        let mut runs = Runs::of([case.command]);
-        match history.load::<A>(&mut runs).await {
-            Err(error) => case.fail(error),
-            Ok(_) => match runs.receipt_of(case.command) {
-                Some(receipt) => case.answer(Answer::Result(Ok(receipt))),
-                None => {
-                    let (command, stream) = (case.command, self.stream.clone());
-                    case.fail(CommandError::IdTaken { command, stream, event });
+        let (command, stream) = (case.command, self.stream.clone());
+        match history.earlier_run(command).await {
+            Err(source) => case.fail(CommandError::Load { stream, source }),
+            Ok(Some(receipt)) => case.answer(Answer::Result(Ok(receipt))),
+            Ok(None) => case.fail(CommandError::IdTaken { command, stream, event }),
+        }
+    }
+
+    /// Decides the cases one after another, as many as fit into one append. A case whose decision
+    /// panics is answered with the panic and left out; the others are decided anew without it.
+    fn draft<A: Evolve>(
+        self,
+        mut cases: Vec<Case<A>>,
+        loaded: &Loaded<A>,
+    ) -> (Vec<Case<A>>, Draft<A>) {
+        loop {
+            let (now, mut at) = (self.clock.now(), 0);
+            let drafted =
+                catch_unwind(AssertUnwindSafe(|| draft_all(&cases, loaded, now, &mut at)));
+            match drafted {
+                Ok(draft) => return (cases, draft),
+                Err(panic) => {
+                    let stream = self.stream;
+                    tracing::error!(%stream, "an aggregate's decision panicked");
+                    answer_panic(cases.remove(at), panic);
                 }
-            },
+            }
         }
     }
 
@@ -241,22 +299,18 @@ impl Turn<'_> {
         self,
         cases: Vec<Case<A>>,
         verdicts: Vec<Verdict<A::Rejection>>,
-        appended: Option<&Appended>,
         loaded: &Loaded<A>,
     ) {
         for (case, verdict) in cases.into_iter().zip(verdicts) {
-            let receipt = |version, was_repeated| CommandReceipt {
+            let receipt = |version| CommandReceipt {
                 command: case.command,
                 stream: self.stream.clone(),
                 version,
                 position: loaded.position,
-                was_repeated,
+                was_repeated: false,
             };
             let result = match verdict {
-                Verdict::Emitted { version } => {
-                    Ok(receipt(version, appended.is_some_and(|it| it.was_repeated)))
-                }
-                Verdict::Nothing { version } => Ok(receipt(version, false)),
+                Verdict::Emitted { version } | Verdict::Nothing { version } => Ok(receipt(version)),
                 Verdict::Rejected(rejection) => Err(CommandError::Rejected(rejection)),
                 Verdict::CannotEncode(source) => {
                     Err(CommandError::Encode { stream: self.stream.clone(), source })
@@ -267,37 +321,22 @@ impl Turn<'_> {
     }
 }
 
-/// Decides the cases one after another, as many as fit into one append. A case whose decision
-/// panics is answered with the panic and left out; the others are decided anew without it.
-fn draft<A: Evolve>(
-    stream: &StreamId,
-    mut cases: Vec<Case<A>>,
+fn draft_all<A: Evolve>(
+    cases: &[Case<A>],
     loaded: &Loaded<A>,
-) -> (Vec<Case<A>>, Draft<A>) {
-    loop {
-        let mut at = 0;
-        let drafted = catch_unwind(AssertUnwindSafe(|| draft_all(&cases, loaded, &mut at)));
-        match drafted {
-            Ok(draft) => return (cases, draft),
-            Err(panic) => {
-                tracing::error!(%stream, "an aggregate's decision panicked");
-                answer_panic(cases.remove(at), panic);
-            }
-        }
-    }
-}
-
-fn draft_all<A: Evolve>(cases: &[Case<A>], loaded: &Loaded<A>, at: &mut usize) -> Draft<A> {
+    now: Timestamp,
+    at: &mut usize,
+) -> Draft<A> {
     let mut draft = Draft {
         verdicts: Vec::with_capacity(cases.len()),
         events: Vec::new(),
         state: loaded.state.clone(),
         version: loaded.version,
+        bytes: 0,
     };
-    let mut bytes = 0;
     for (index, case) in cases.iter().enumerate() {
         *at = index;
-        let context = DecisionContext::new(Timestamp::now(), case.command);
+        let context = DecisionContext::new(now, case.command);
         let verdict = match (case.decide)(&draft.state, &context) {
             Err(rejection) => Verdict::Rejected(rejection),
             Ok(decided) if decided.is_empty() => Verdict::Nothing { version: draft.version },
@@ -306,13 +345,13 @@ fn draft_all<A: Evolve>(cases: &[Case<A>], loaded: &Loaded<A>, at: &mut usize) -
                 Ok(events) => {
                     let more: usize = events.iter().map(|event| event.data.size_bytes()).sum();
                     let is_full = draft.events.len() + events.len() > MOST_EVENTS
-                        || bytes + more > MOST_BYTES;
+                        || draft.bytes + more > MOST_BYTES;
                     if is_full && !draft.events.is_empty() {
                         break;
                     }
                     decided.iter().for_each(|event| draft.state.evolve(event));
                     draft.version = draft.version.plus(events.len() as u64);
-                    bytes += more;
+                    draft.bytes += more;
                     draft.events.extend(events);
                     Verdict::Emitted { version: draft.version }
                 }
@@ -349,7 +388,7 @@ fn fail_all<A: Evolve>(
     stream: &StreamId,
     cases: Vec<Case<A>>,
     trouble: Trouble,
-) -> Option<Loaded<A>> {
+) -> Option<Past<A>> {
     let copy: Box<dyn Fn(CommandId) -> CommandError<A::Rejection> + Send> = match trouble {
         Trouble::Contended => {
             Box::new(|_| CommandError::Contended { stream: stream.clone(), attempts: MAX_ATTEMPTS })
@@ -371,18 +410,31 @@ fn fail_all<A: Evolve>(
 }
 
 /// Copies of one error, for everybody it is about.
-fn shared_read_error(error: ReadError) -> impl Fn() -> ReadError + Send {
+fn shared_read_error(error: ReadError) -> Box<dyn Fn() -> ReadError + Send> {
+    let is_refused = matches!(error, ReadError::Refused { .. });
     let (position, source) = match error {
-        ReadError::Unavailable { source } => (None, SharedError::of(source)),
+        ReadError::Unavailable { source } | ReadError::Refused { source } => {
+            (None, SharedError::of(source))
+        }
         ReadError::Corrupt { position, source } => (Some(position), SharedError::of(source)),
+        ReadError::StreamTruncated { stream, after, removed_to } => {
+            return Box::new(move || {
+                let stream = stream.clone();
+                ReadError::StreamTruncated { stream, after, removed_to }
+            });
+        }
+        ReadError::LogTruncated { after, removed_to } => {
+            return Box::new(move || ReadError::LogTruncated { after, removed_to });
+        }
     };
-    move || {
+    Box::new(move || {
         let source = Box::new(source.clone());
         match position {
+            None if is_refused => ReadError::Refused { source },
             None => ReadError::Unavailable { source },
             Some(position) => ReadError::Corrupt { position, source },
         }
-    }
+    })
 }
 
 /// Copies of an error that is about the store; any other is taken for one as well.

@@ -9,7 +9,7 @@ async fn after_a_conflict_the_command_is_decided_again_on_the_new_state() {
     store.fail_next_append(Fault::OvertakenBy(from_others("a", [7])));
     let receipt = commands.execute(Add::one("a", 5)).await.unwrap();
     let events = recorded(&store, "a").await;
-    let last: Added = events[2].decode().unwrap();
+    let last = one(&events[2]);
     assert_eq!(last, Added { by: 5, seen: 17 }, "the second decision saw both");
     assert_eq!((receipt.version, receipt.position), (events[2].version, events[2].position));
     assert!(!receipt.was_repeated);

@@ -25,7 +25,7 @@ async fn commands_in_line_commit_together_in_the_order_of_their_coming() {
     assert_eq!(versions(&receipts), (1..=100).collect::<Vec<_>>());
     assert_eq!(store.appends(), 1);
     let seen: Vec<_> = recorded(&store, "a").await;
-    let seen = seen.iter().map(|event| event.decode::<Added>().unwrap().seen);
+    let seen = seen.iter().map(|event| one(event).seen);
     assert!(seen.eq(0..100), "each was decided on what the ones before it left");
 }
 
@@ -68,7 +68,7 @@ async fn if_somebody_else_comes_first_all_are_decided_again() {
     let receipts = add_ones(&commands, 10).await;
     assert!(receipts.iter().all(Result::is_ok));
     let events: Vec<Added> =
-        recorded(&store, "a").await.iter().map(|event| event.decode().unwrap()).collect();
+        recorded(&store, "a").await.iter().map(one).collect();
     assert_eq!(events.iter().map(|event| event.by).sum::<u64>(), 17);
     let mut before = 0;
     for event in events.iter().filter(|event| event.by == 1) {
@@ -193,6 +193,6 @@ async fn many_threads_command_one_aggregate_and_every_decision_sees_the_one_befo
     let done = outcomes.iter().filter(|outcome| outcome.as_ref().unwrap().is_ok()).count();
     assert_eq!(done as u64, LIMIT, "exactly as many as fit");
     let events = recorded(&store, "a").await;
-    let seen = events.iter().map(|event| event.decode::<Added>().unwrap().seen);
+    let seen = events.iter().map(|event| one(event).seen);
     assert!(seen.eq(0..LIMIT));
 }

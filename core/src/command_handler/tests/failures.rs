@@ -1,7 +1,9 @@
 //! Each way in which a command fails for a reason that isn't business, brought about for real.
 
 use std::error::Error;
+use std::sync::atomic::Ordering;
 
+use super::ledger::Odd;
 use super::tally::{NOT_TAGGABLE, NOT_WRITABLE};
 use super::*;
 use crate::{DecodeError, EncodeError, InvalidAppend, InvalidStreamId};
@@ -64,7 +66,7 @@ async fn a_history_that_the_program_does_not_understand_decides_nothing() {
         let of_type = event.event_type.clone();
         store.append(Append::to(stream("a"), ExpectedVersion::Any, vec![event])).await.unwrap();
         let error = failure(&commands, Add::one("a", 1)).await;
-        let CommandError::Decode { stream: of, source } = &error else { panic!("{error:?}") };
+        let CommandError::Decode { stream: of, source, .. } = &error else { panic!("{error:?}") };
         assert_eq!(of, &stream("a"));
         match (of_type.as_str(), source) {
             ("removed", DecodeError::UnknownType { event_type, .. })
@@ -140,11 +142,11 @@ async fn a_store_that_is_closed_takes_no_command() {
 
 #[tokio::test(start_paused = true)]
 async fn a_failure_while_an_id_is_looked_into_is_a_failed_load() {
-    let (commands, store) = handler();
+    let store = Arc::new(Odd::default());
+    let commands = CommandHandler::new(store.clone());
     let id = CommandId::new();
     commands.execute(Add::one("a", 1).under(id)).await.unwrap();
-    store.fail_next_read(ReadFault::Delay(Duration::ZERO));
-    store.fail_next_read(ReadFault::Unavailable);
+    store.finds_nothing.store(true, Ordering::SeqCst);
     let error = failure(&commands, Add::one("b", 1).under(id)).await;
     let is_load =
         matches!(&error, CommandError::Load { source: ReadError::Unavailable { .. }, .. });

@@ -34,7 +34,7 @@ async fn a_history_of_many_pages_is_read_to_its_end() {
         assert_eq!(receipt.version.get(), length as u64 + 1);
         let pages = length / LOAD_PAGE + 1;
         assert_eq!((store.reads(), store.appends()), (pages, 2), "{length} events");
-        let last: Added = recorded(&store, "a").await[length].decode().unwrap();
+        let last = one(&recorded(&store, "a").await[length]);
         assert_eq!(last, Added { by: 5, seen: 17 });
     }
 }

@@ -6,10 +6,7 @@ use futures::future::join_all;
 
 use super::tally::LIMIT;
 use super::*;
-use crate::{
-    AppendSignal, Appended, CheckpointError, CheckpointStore, Claim, Page, Payload, Selection,
-    Standing,
-};
+use crate::Appended;
 
 /// Enough for every round to have a loser; below [`MAX_ATTEMPTS`], so that nobody has to give up.
 const RACERS: u64 = 9;
@@ -18,7 +15,7 @@ const RACERS: u64 = 9;
 fn check(events: &[RecordedEvent]) -> Result<(), String> {
     let mut sum = 0;
     for event in events {
-        let added: Added = event.decode().map_err(|error| error.to_string())?;
+        let added = one(event);
         if added.seen != sum {
             return Err(format!("at {sum}, decided on {}", added.seen));
         }
@@ -109,63 +106,13 @@ async fn commands_race_on_threads_as_well() {
 struct Unguarded(MemoryStore);
 
 #[async_trait]
-impl EventStore for Unguarded {
+impl crate::StoreLayer for Unguarded {
+    fn inner(&self) -> &dyn EventStore {
+        &self.0
+    }
+
     async fn append(&self, append: Append) -> Result<Appended, AppendError> {
         let part = append.streams()[0].clone();
         self.0.append(Append::to(part.stream, ExpectedVersion::Any, part.events)).await
-    }
-
-    async fn read_stream(
-        &self,
-        stream: &StreamId,
-        after: StreamVersion,
-        limit: usize,
-    ) -> Result<Vec<RecordedEvent>, ReadError> {
-        self.0.read_stream(stream, after, limit).await
-    }
-
-    async fn read_all(
-        &self,
-        selection: &Selection,
-        after: GlobalPosition,
-        limit: usize,
-    ) -> Result<Page, ReadError> {
-        self.0.read_all(selection, after, limit).await
-    }
-
-    async fn find(&self, ids: &[EventId]) -> Result<Vec<RecordedEvent>, ReadError> {
-        self.0.find(ids).await
-    }
-
-    async fn high_water_mark(&self) -> Result<GlobalPosition, ReadError> {
-        self.0.high_water_mark().await
-    }
-
-    fn signal(&self) -> AppendSignal {
-        self.0.signal()
-    }
-
-    async fn close(&self) {
-        self.0.close().await;
-    }
-}
-
-#[async_trait]
-impl CheckpointStore for Unguarded {
-    async fn claim(&self, consumer: &str) -> Result<Claim, CheckpointError> {
-        self.0.claim(consumer).await
-    }
-
-    async fn advance(
-        &self,
-        claim: &Claim,
-        position: GlobalPosition,
-        state: Option<&Payload>,
-    ) -> Result<(), CheckpointError> {
-        self.0.advance(claim, position, state).await
-    }
-
-    async fn standing(&self, consumer: &str) -> Result<Option<Standing>, CheckpointError> {
-        self.0.standing(consumer).await
     }
 }

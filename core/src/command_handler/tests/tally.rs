@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Aggregate, Command, CommandId, Decide, Decision, DecisionContext, DecodeError, EncodeError,
+    Aggregate, Command, CommandId, Decide, Decision, DecisionContext, Decoded, DecodeError, EncodeError,
     Event, EventDescriptor, Evolve, Payload, StreamId, Tag, emit_all, ensure, stream_of,
 };
 
@@ -23,7 +23,7 @@ pub(super) struct Added {
 }
 
 impl Event for Added {
-    const TYPES: &'static [EventDescriptor] = &[EventDescriptor { name: "added", version: 1 }];
+    const TYPES: &'static [EventDescriptor] = &[EventDescriptor { name: "added", oldest: 1, version: 1 }];
 
     fn event_type(&self) -> &'static str {
         "added"
@@ -37,7 +37,7 @@ impl Event for Added {
         match self.by {
             NOT_TAGGABLE => Tag::new("by", "")
                 .map(|tag| vec![tag])
-                .map_err(|source| EncodeError::Tag { event_type: "added", source }),
+                .map_err(|source| EncodeError::Tag { event_type: "added".into(), source }),
             _ => Ok(Vec::new()),
         }
     }
@@ -48,15 +48,19 @@ impl Event for Added {
             NOT_WRITABLE => Payload::from_value(&std::collections::BTreeMap::from([((), 1)])),
             _ => Payload::from_value(self),
         };
-        written.map_err(|source| EncodeError::Data { event_type: "added", source })
+        written.map_err(|source| EncodeError::Data { event_type: "added".into(), source })
     }
 
-    fn decode(event_type: &str, schema_version: u32, data: &Payload) -> Result<Self, DecodeError> {
+    fn decode(
+        event_type: &str,
+        schema_version: u32,
+        data: &Payload,
+    ) -> Result<Decoded<Self>, DecodeError> {
         if event_type != "added" {
             let event_type = event_type.to_owned();
-            return Err(DecodeError::UnknownType { event_type, family: "Added" });
+            return Err(DecodeError::UnknownType { event_type, schema_version, family: "Added" });
         }
-        data.to_value().map_err(|source| DecodeError::Malformed {
+        data.to_value().map(Decoded::one).map_err(|source| DecodeError::Malformed {
             event_type: event_type.to_owned(),
             schema_version,
             source,
