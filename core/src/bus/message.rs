@@ -64,7 +64,8 @@ impl Message {
         self.event.id
     }
 
-    /// What order is kept within: the event's stream.
+    /// What order is kept within: the event's stream, its tenant included, so that two tenants' keys
+    /// are never one.
     #[must_use]
     pub fn key(&self) -> &str {
         self.event.stream.as_str()
@@ -77,7 +78,7 @@ impl Message {
         let mut headers = vec![
             ("ce_specversion".to_owned(), "1.0".to_owned()),
             ("ce_id".to_owned(), event.id.to_string()),
-            ("ce_source".to_owned(), format!("/{}", event.stream.category())),
+            ("ce_source".to_owned(), source(&event.stream)),
             ("ce_type".to_owned(), event.event_type.to_string()),
             ("ce_time".to_owned(), event.recorded_at.to_string()),
             ("ce_subject".to_owned(), event.stream.to_string()),
@@ -87,6 +88,11 @@ impl Message {
             ("content-type".to_owned(), "application/json".to_owned()),
         ];
         headers.extend(metadata_headers(&event.metadata));
+        // Where the event belongs is said by its stream; the metadata says what somebody knew.
+        let tenant = event.stream.tenant().map(|tenant| tenant.to_string());
+        if let Some(tenant) = tenant.or_else(|| event.metadata.tenant.clone()) {
+            headers.push(("ce_tenant".to_owned(), tenant));
+        }
         headers
     }
 
@@ -117,7 +123,7 @@ impl Message {
                 true => parse(headers, "ce_schemaversion")?,
                 false => 1,
             },
-            stream: parse::<StreamId>(headers, "ce_subject")?,
+            stream: stream_of(headers)?,
             version: StreamVersion::new(parse(headers, "ce_streamversion")?),
             position: GlobalPosition::new(parse(headers, "ce_position")?),
             recorded_at: parse::<Timestamp>(headers, "ce_time")?,
@@ -129,16 +135,35 @@ impl Message {
     }
 }
 
+/// Where an event comes from: `/category` or `/@tenant/category`.
+fn source(stream: &StreamId) -> String {
+    match stream.tenant() {
+        Some(tenant) => format!("/@{tenant}/{}", stream.category()),
+        None => format!("/{}", stream.category()),
+    }
+}
+
 fn metadata_headers(metadata: &Metadata) -> impl Iterator<Item = (String, String)> {
     [
         ("traceparent", metadata.traceparent.clone()),
         ("ce_correlationid", metadata.correlation.map(|id| id.to_string())),
         ("ce_causationid", metadata.causation.map(|id| id.to_string())),
         ("ce_commandid", metadata.command.map(|id| id.to_string())),
-        ("ce_tenant", metadata.tenant.clone()),
     ]
     .into_iter()
     .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+}
+
+/// The stream; `ce_tenant` must not name another tenant than it does.
+fn stream_of(headers: &BTreeMap<String, String>) -> Result<StreamId, InvalidMessage> {
+    let stream = parse::<StreamId>(headers, "ce_subject")?;
+    match (stream.tenant(), headers.get("ce_tenant")) {
+        (Some(tenant), Some(named)) if tenant.as_str() != named => Err(InvalidMessage::Header {
+            header: "ce_tenant",
+            problem: format!("the subject is of tenant {tenant}"),
+        }),
+        _ => Ok(stream),
+    }
 }
 
 fn metadata_of(headers: &BTreeMap<String, String>) -> Result<Metadata, InvalidMessage> {
@@ -198,6 +223,29 @@ mod tests {
         let data = sent.event.data.as_json().to_owned();
         let arrived = Message::from_parts(sent.topic.clone(), &headers, data).unwrap();
         assert_eq!(arrived, sent);
+    }
+
+    #[test]
+    fn messages_of_two_tenants_have_keys_of_their_own_and_say_whose_they_are() {
+        let of = |tenant: &str| {
+            let mut message = message();
+            let tenant = crate::TenantId::new(tenant).unwrap();
+            message.event.stream = message.event.stream.in_tenant(&tenant);
+            message
+        };
+        let (acme, bolt) = (of("acme"), of("bolt"));
+        assert_eq!((acme.key(), bolt.key()), ("@acme/order-ä-1", "@bolt/order-ä-1"));
+        let mut headers: BTreeMap<_, _> = acme.headers().into_iter().collect();
+        assert_eq!(headers["ce_tenant"], "acme");
+        assert_eq!(headers["ce_source"], "/@acme/order");
+        let arrive =
+            |headers: &BTreeMap<_, _>| Message::from_parts(acme.topic.clone(), headers, "7".into());
+        let arrived = arrive(&headers).unwrap().event;
+        assert_eq!(arrived.stream, acme.event.stream);
+        assert_eq!(arrived.metadata.tenant.as_deref(), Some("acme"));
+        headers.insert("ce_tenant".into(), "bolt".into());
+        let error = arrive(&headers).unwrap_err();
+        assert!(matches!(error, InvalidMessage::Header { header: "ce_tenant", .. }), "{error}");
     }
 
     #[test]

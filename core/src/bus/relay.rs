@@ -13,6 +13,8 @@
 //!    later one before an earlier one of its key.
 //! 4. A message that the broker refuses stops the relay for good. Leaving it out would be a hole
 //!    in its key's order that nobody sees; so it is reported, and a person decides.
+//! 5. Personal data leaves sealed or not at all: the relay reads the log as it lies in the store, and
+//!    refuses a message in which it is open.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::place::{Place, Taken, Work, pauses, rest, unless_overdue};
 use super::{Message, PublishError, Publisher, Route};
+use crate::personal::marker::PERSONAL;
 use crate::{Component, ComponentContext, ComponentError, Page, Standby};
 
 /// Publishes the log's events: at least once each, a key's events in the order of the log.
@@ -92,6 +95,9 @@ impl Work for Relay {
         if messages.is_empty() {
             return Taken::Whole;
         }
+        if let Some(message) = messages.iter().find(|it| PERSONAL.is_in(it.event.data.as_json())) {
+            return self.failed(page, in_plain_text(message));
+        }
         let mut pauses = pauses();
         loop {
             let publishing = self.publisher.publish(&messages);
@@ -112,6 +118,15 @@ impl Work for Relay {
     }
 }
 
+/// Invariant 5: the log was opened by something that doesn't know of relays.
+fn in_plain_text(message: &Message) -> PublishError {
+    PublishError::Refused {
+        message: message.id(),
+        topic: message.topic.to_string(),
+        source: "it holds personal data in plain text".into(),
+    }
+}
+
 #[async_trait]
 impl Component for Relay {
     fn name(&self) -> &str {
@@ -119,6 +134,10 @@ impl Component for Relay {
     }
 
     async fn run(&self, context: ComponentContext) -> Result<(), ComponentError> {
+        let mut context = context;
+        if let Some(sealed) = context.store.sealed() {
+            context.store = sealed;
+        }
         self.place.hold(&context, self).await
     }
 }

@@ -1,0 +1,159 @@
+//! [`SealedLog`]: a log whose personal data is sealed below, and opened for whoever reads here.
+//!
+//! # Why a repeated append stays one append
+//! 1. An append is sealed once, before it reaches the store, and the store's own retries carry the
+//!    sealed text.
+//! 2. A caller's retry is sealed anew and so to another text; but the log knows an append by its event
+//!    ids, which sealing leaves alone, and keeps the text that came first.
+//! 3. An append that can't be sealed any more, because its subject was forgotten meanwhile, may have
+//!    been appended before: it is looked up before it is refused.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::context::Context;
+use super::sealed_snapshots::SealedSnapshots;
+use super::{OpenError, SealError, Vault};
+use crate::{
+    Append, AppendError, Appended, CheckpointError, Claim, EventId, EventStore, GlobalPosition,
+    InvalidAppend, Page, Payload, ReadError, RecordedEvent, Selection, SnapshotStore, StoreLayer,
+    StreamId, StreamVersion,
+};
+
+/// A log on top of another one: seals personal data on its way in, opens it on its way out.
+///
+/// It keeps every promise of [`EventStore`]. A value of a forgotten subject comes out as forgotten;
+/// an append with a new value of one is refused with
+/// [`InvalidAppend::SubjectForgotten`]. Events without personal data cost one search of their bytes.
+///
+/// A sealed value is bound to its event's id. So this goes below whatever changes ids, a
+/// [`TenantStore`](crate::TenantStore) above all, and around whatever reads sealed events from
+/// elsewhere, such as an archived log.
+pub struct SealedLog {
+    log: Arc<dyn EventStore>,
+    vault: Vault,
+    snapshots: SealedSnapshots,
+}
+
+impl SealedLog {
+    /// The log below, with its personal data opened by `vault`.
+    #[must_use]
+    pub fn new(log: Arc<dyn EventStore>, vault: Vault) -> Self {
+        let snapshots = SealedSnapshots { log: log.clone(), vault: vault.clone() };
+        Self { log, vault, snapshots }
+    }
+
+    async fn open(&self, events: Vec<RecordedEvent>) -> Result<Vec<RecordedEvent>, ReadError> {
+        self.vault.open(events).await.map_err(not_read)
+    }
+
+    /// What became of an append with a new value of a subject that is forgotten; point 3 above.
+    async fn refused(
+        &self,
+        append: &Append,
+        refusal: InvalidAppend,
+    ) -> Result<Appended, AppendError> {
+        let ids: Vec<_> = append.events().map(|event| event.id).collect();
+        let found = self.log.find(&ids).await;
+        let found = found.map_err(|error| AppendError::Unavailable { source: Box::new(error) })?;
+        Appended::of_earlier_try(append, &found).ok_or(AppendError::Invalid(refusal))
+    }
+}
+
+#[async_trait]
+impl StoreLayer for SealedLog {
+    fn inner(&self) -> &dyn EventStore {
+        &*self.log
+    }
+
+    fn sealed(&self) -> Option<Arc<dyn EventStore>> {
+        Some(self.log.sealed().unwrap_or_else(|| self.log.clone()))
+    }
+
+    async fn append(&self, append: Append) -> Result<Appended, AppendError> {
+        if !Vault::concerns(&append) {
+            return self.log.append(append).await;
+        }
+        match self.vault.seal(append.clone()).await {
+            Ok(sealed) => self.log.append(sealed).await,
+            Err(SealError::Invalid(refusal @ InvalidAppend::SubjectForgotten { .. })) => {
+                self.refused(&append, refusal).await
+            }
+            Err(SealError::Invalid(refusal)) => Err(AppendError::Invalid(refusal)),
+            Err(error) if error.is_retryable() => {
+                Err(AppendError::Unavailable { source: Box::new(error) })
+            }
+            Err(error) => Err(AppendError::Refused { source: Box::new(error) }),
+        }
+    }
+
+    async fn read_stream(
+        &self,
+        stream: &StreamId,
+        after: StreamVersion,
+        limit: usize,
+    ) -> Result<Vec<RecordedEvent>, ReadError> {
+        self.open(self.log.read_stream(stream, after, limit).await?).await
+    }
+
+    async fn read_all(
+        &self,
+        selection: &Selection,
+        after: GlobalPosition,
+        limit: usize,
+    ) -> Result<Page, ReadError> {
+        let Page { events, read_to, is_last } = self.log.read_all(selection, after, limit).await?;
+        Ok(Page { events: self.open(events).await?, read_to, is_last })
+    }
+
+    async fn find(&self, ids: &[EventId]) -> Result<Vec<RecordedEvent>, ReadError> {
+        self.open(self.log.find(ids).await?).await
+    }
+
+    fn snapshots(&self) -> Option<&dyn SnapshotStore> {
+        self.log.snapshots().map(|_| &self.snapshots as &dyn SnapshotStore)
+    }
+
+    async fn claim(&self, consumer: &str) -> Result<Claim, CheckpointError> {
+        let mut claim = self.log.claim(consumer).await?;
+        if let Some(state) = claim.state.take() {
+            let opened = self.vault.open_state(Context::Consumer(consumer), consumer, state).await;
+            claim.state = Some(opened.map_err(|error| not_moved(consumer, error))?);
+        }
+        Ok(claim)
+    }
+
+    async fn advance(
+        &self,
+        claim: &Claim,
+        position: GlobalPosition,
+        state: Option<&Payload>,
+    ) -> Result<(), CheckpointError> {
+        let sealed = match state {
+            None => None,
+            Some(state) => {
+                let context = Context::Consumer(&claim.consumer);
+                let sealed = self.vault.seal_state(context, state).await;
+                sealed.map_err(|error| not_moved(&claim.consumer, error))?
+            }
+        };
+        self.log.advance(claim, position, sealed.as_ref().or(state)).await
+    }
+}
+
+fn not_read(error: OpenError) -> ReadError {
+    match &error {
+        OpenError::Event { position, .. } => {
+            ReadError::Corrupt { position: *position, source: Box::new(error) }
+        }
+        _ => ReadError::Unavailable { source: Box::new(error) },
+    }
+}
+
+fn not_moved(
+    consumer: &str,
+    source: impl std::error::Error + Send + Sync + 'static,
+) -> CheckpointError {
+    CheckpointError::Unavailable { consumer: consumer.to_owned(), source: Box::new(source) }
+}

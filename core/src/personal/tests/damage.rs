@@ -1,0 +1,169 @@
+//! Whatever was done to sealed text: a typed error that says where, and never what.
+
+use std::error::Error;
+
+use super::*;
+use crate::{AppendError, InvalidAppend, Payload, ReadError};
+
+/// Reads the log as another process with this master key does, which must fail.
+async fn failure(house: &House, master: MasterKeys) -> ReadError {
+    let log = SealedLog::new(house.raw.clone(), Vault::new(house.keys.clone(), master));
+    let read = log.read_all(&Selection::All, GlobalPosition::START, 10).await;
+    let error = read.unwrap_err();
+    let mut told = format!("{error} {error:?}");
+    let mut source = error.source();
+    while let Some(error) = source {
+        told += &format!(" {error}");
+        source = error.source();
+    }
+    assert!(!told.contains("Harbour") && !told.contains("ann"), "{told}");
+    error
+}
+
+fn cause(error: &ReadError) -> (GlobalPosition, &NodeError) {
+    let ReadError::Corrupt { position, source } = error else { panic!("{error:?}") };
+    let Some(OpenError::Event { position: same, source, .. }) = source.downcast_ref() else {
+        panic!("{source:?}")
+    };
+    assert_eq!(position, same);
+    (*position, source)
+}
+
+/// A log whose second event was sealed, and then changed by somebody.
+async fn changed(change: impl FnOnce(String) -> String) -> House {
+    let sealed = House::new();
+    sealed.append(&Personal::of("ann", "Harbour Street")).await;
+    let event = events(&*sealed.raw).await.remove(0);
+    let house = House { raw: Arc::new(MemoryStore::new()), ..sealed };
+    house.raw.append(append(&0)).await.unwrap();
+    let mut copy = NewEvent::new("tested", &0).unwrap().with_id(event.id);
+    copy.data = Payload::from_json(change(event.data.as_json().to_owned())).unwrap();
+    house.raw.append(Append::to(stream(), ExpectedVersion::Any, vec![copy])).await.unwrap();
+    house
+}
+
+#[tokio::test]
+async fn untouched_text_opens() {
+    let house = changed(|text| text).await;
+    assert!(last(&house.elsewhere()).await.contains("Harbour"));
+}
+
+#[tokio::test]
+async fn changed_text_is_not_authentic_and_its_position_is_told() {
+    // Another subject that has a key, the text cut, a byte of it changed.
+    type Change = fn(String) -> String;
+    let changes: [Change; 3] = [
+        |text| text.replace("ann", "bob"),
+        |text| text.replacen("\"data\":\"", "\"data\":\"AAAA", 1),
+        |text| {
+            let start = text.find("\"data\":\"").unwrap() + 8;
+            format!("{}{}", &text[..start], &text[start + 40..])
+        },
+    ];
+    for change in changes {
+        let house = changed(change).await;
+        let other = SealedLog::new(Arc::new(MemoryStore::new()), house.vault.clone());
+        other.append(append(&Personal::of("bob", 1))).await.unwrap();
+        let error = failure(&house, master()).await;
+        let (position, cause) = cause(&error);
+        assert_eq!(position, GlobalPosition::new(2));
+        assert!(matches!(cause, NodeError::NotAuthentic { version: 1 }), "{cause:?}");
+        assert!(!error.is_retryable());
+    }
+}
+
+#[tokio::test]
+async fn sealed_text_opens_in_its_own_event_only() {
+    let house = House::new();
+    house.append(&Personal::of("ann", "Harbour Street")).await;
+    let stolen = events(&*house.raw).await.remove(0).data;
+    let mut event = NewEvent::new("tested", &0).unwrap();
+    event.data = stolen;
+    house.raw.append(Append::to(stream(), ExpectedVersion::Any, vec![event])).await.unwrap();
+    let error = failure(&house, master()).await;
+    assert!(matches!(cause(&error).1, NodeError::NotAuthentic { .. }));
+}
+
+#[tokio::test]
+async fn a_key_that_was_never_there_is_not_taken_for_a_forgotten_one() {
+    let house = changed(|text| text.replace("\"key\":1", "\"key\":2")).await;
+    let error = failure(&house, master()).await;
+    assert!(matches!(cause(&error).1, NodeError::NoKey { version: 2 }));
+}
+
+#[tokio::test]
+async fn the_wrong_master_key_is_told_with_the_position_that_it_fails_at() {
+    let house = changed(|text| text).await;
+    let other = MasterKeys::new("test", SecretKey::from_bytes([1; 32]));
+    let error = failure(&house, other).await;
+    let (position, wrapped) = cause(&error);
+    assert_eq!(position, GlobalPosition::new(2));
+    let NodeError::Wrapped { source, .. } = wrapped else { panic!("{wrapped:?}") };
+    assert!(matches!(**source, WrapError::Refused { .. }));
+    let error = failure(&house, MasterKeys::new("b", SecretKey::from_bytes([1; 32]))).await;
+    let NodeError::Wrapped { source, .. } = cause(&error).1 else { panic!() };
+    assert!(matches!(**source, WrapError::UnknownMaster { .. }));
+}
+
+#[tokio::test]
+async fn nodes_that_no_vault_writes_are_malformed() {
+    for node in [
+        "{\"$sealed\":1}",
+        "{\"$sealed\":{}}",
+        "{\"$sealed\":{\"subject\":\"ann\"}}",
+        "{\"$sealed\":{\"subject\":\"ann\",\"key\":1}}",
+        "{\"$sealed\":{\"subject\":\"ann\",\"key\":-1,\"data\":\"\"}}",
+        "{\"$sealed\":{\"subject\":\"ann\",\"key\":1,\"data\":\"\",\"forgotten\":true}}",
+        "{\"$sealed\":{\"subject\":\"ann\",\"key\":1,\"data\":\"no base64\"}}",
+        "{\"$sealed\":{\"subject\":\"\",\"forgotten\":true}}",
+        "{\"$sealed\":{\"subject\":\"ann\",\"forgotten\":true},\"more\":1}",
+    ] {
+        let house = changed(|_| node.to_owned()).await;
+        let error = failure(&house, master()).await;
+        assert!(matches!(cause(&error).1, NodeError::Malformed), "{node}: {error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_reserved_key_in_data_of_ones_own_is_refused_before_it_is_stored() {
+    let house = House::new();
+    for (data, reserved) in [
+        (serde_json::json!({ "$sealed": 1 }), "$sealed"),
+        (serde_json::json!([{ "$personal": 1 }]), "$personal"),
+        (serde_json::json!({ "$personal": { "subject": "ann", "value": 1 }, "b": 1 }), "$personal"),
+        (serde_json::json!({ "$personal": { "subject": "", "value": 1 } }), "$personal"),
+        (serde_json::json!({ "$personal": { "subject": "ann", "value": 1, "x": 1 } }), "$personal"),
+        (serde_json::json!(Personal::of("a", serde_json::json!({ "$sealed": 1 }))), "$sealed"),
+    ] {
+        let append = append(&data);
+        let id = append.events().next().unwrap().id;
+        let error = house.log.append(append).await.unwrap_err();
+        let AppendError::Invalid(invalid) = error else { panic!("{error:?}") };
+        assert_eq!(invalid, InvalidAppend::ReservedKey { event: id, key: reserved });
+    }
+    assert!(events(&*house.raw).await.is_empty());
+}
+
+#[tokio::test]
+async fn values_that_lie_in_each_other_without_end_are_refused() {
+    let house = House::new();
+    let depth = 20_000;
+    let open = "{\"$personal\":{\"subject\":\"ann\",\"value\":".repeat(depth);
+    let mut event = NewEvent::new("tested", &0).unwrap();
+    let text = format!("{open}1{}", "}}".repeat(depth));
+    event.data = Payload::from_checked_json(text);
+    let append = Append::to(stream(), ExpectedVersion::Any, vec![event]);
+    let error = house.log.append(append).await.unwrap_err();
+    assert!(matches!(error, AppendError::Invalid(InvalidAppend::ReservedKey { .. })), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_store_without_a_vault_refuses_personal_data() {
+    let house = House::new();
+    let append = append(&[Personal::of("ann", "Harbour")]);
+    let id = append.events().next().unwrap().id;
+    let error = house.raw.append(append).await.unwrap_err();
+    let AppendError::Invalid(invalid) = &error else { panic!("{error:?}") };
+    assert_eq!(*invalid, InvalidAppend::UnsealedPersonalData { event: id });
+    assert!(!format!("{error:?} {invalid}").contains("Harbour"));
+}

@@ -1,0 +1,492 @@
+//! [`Vault`]: seals personal data, opens it, and forgets whose it was.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::context::Context;
+use super::key_cache::{Asked, KeyCache};
+use super::marker::{PERSONAL, SEALED};
+use super::opening::{Opener, Openers, Opening};
+use super::sealing::{NewestKeys, Sealing, Unsealable};
+use super::{
+    KeyError, KeyName, KeyState, KeyStore, KeyStoreError, KeyWrapper, NodeError, OpenError,
+    SealError, SecretKey, StoredKey, Subject,
+};
+use crate::{Append, EventId, InvalidAppend, Payload, RecordedEvent};
+
+/// How many keys a store is asked about at once.
+const KEYS_AT_ONCE: usize = 1_000;
+/// How many subjects' keys are kept in memory unless told otherwise.
+const CACHED_SUBJECTS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(9_999);
+/// How long they are kept unless told otherwise.
+const KEY_AGE: Duration = Duration::from_secs(60);
+
+/// Seals personal data with a key per subject, and opens it as long as the subject isn't forgotten.
+///
+/// Cheap to clone; clones share the keys in memory. Give it to
+/// [`HighwaterBuilder::personal_data`](crate::HighwaterBuilder::personal_data), or put a
+/// [`SealedLog`](super::SealedLog) on a store yourself.
+///
+/// Sealed values are bound to their event, so one that is moved elsewhere doesn't open. What stays
+/// visible is that there is a value, whose it is (the subject's id), and about how long it is.
+#[derive(Clone)]
+pub struct Vault {
+    keys: Arc<dyn KeyStore>,
+    wrapper: Arc<dyn KeyWrapper>,
+    cache: Arc<KeyCache>,
+}
+
+/// What ends the work on several texts: something about one of them, or about the keys.
+enum Stopped<E> {
+    At(usize, E),
+    Key(KeyError),
+}
+
+impl<E> From<KeyError> for Stopped<E> {
+    fn from(error: KeyError) -> Self {
+        Self::Key(error)
+    }
+}
+
+impl Vault {
+    /// A vault with the keys of `keys`, wrapped by `wrapper`.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::Arc;
+    /// use highwater::{MasterKeys, MemoryKeyStore, SecretKey, Vault};
+    ///
+    /// let master = MasterKeys::new("2027", SecretKey::from_bytes([7; 32]));
+    /// let vault = Vault::new(Arc::new(MemoryKeyStore::new()), master);
+    /// ```
+    #[must_use]
+    pub fn new(keys: Arc<dyn KeyStore>, wrapper: impl KeyWrapper) -> Self {
+        let cache = Arc::new(KeyCache::new(CACHED_SUBJECTS, KEY_AGE));
+        Self { keys, wrapper: Arc::new(wrapper), cache }
+    }
+
+    /// Keeps the keys of at most so many subjects in memory (10,000 unless told), for at most this
+    /// long (60 s unless told): so long may a subject that another process forgot stay readable in
+    /// this one.
+    #[must_use]
+    pub fn with_cached_keys(mut self, subjects: NonZeroUsize, age: Duration) -> Self {
+        self.cache = Arc::new(KeyCache::new(subjects, age));
+        self
+    }
+
+    /// Makes everything that belongs to `subject` unreadable for ever, wherever a copy of it is: its
+    /// keys are deleted, and no new one will ever be made. In this process at once, in others when
+    /// the keys in their memory are too old.
+    ///
+    /// Tenants share subjects: data that another tenant sealed under the same id goes with it.
+    ///
+    /// # Errors
+    /// [`KeyStoreError`]: forget it again.
+    ///
+    /// # Cancel safety
+    /// The subject is forgotten or not: forget it again.
+    pub async fn forget(&self, subject: &Subject) -> Result<(), KeyStoreError> {
+        self.keys.forget(subject).await?;
+        self.cache.forget(subject);
+        Ok(())
+    }
+
+    /// Gives `subject` a new key for what is sealed from now on; what the older ones sealed stays
+    /// readable. Other processes go on with the key in their memory until it is too old. Returns the
+    /// new key's number, or `None` if the subject was forgotten.
+    ///
+    /// # Errors
+    /// [`KeyError`].
+    ///
+    /// # Cancel safety
+    /// The subject has a new key or not.
+    pub async fn rotate(&self, subject: &Subject) -> Result<Option<u32>, KeyError> {
+        let newest = self.keys.newest(std::slice::from_ref(subject)).await;
+        let version = match newest.map_err(KeyError::Store)?.pop() {
+            Some(KeyState::Forgotten) => return Ok(None),
+            Some(KeyState::Kept(key)) => key.name.version.saturating_add(1),
+            Some(KeyState::Missing) | None => 1,
+        };
+        let key = self.new_key(subject, version).await?;
+        let added = self.keys.add(&[key]).await.map_err(KeyError::Store)?;
+        self.cache.drop_subject(subject);
+        // Another rotation at the same moment added the same number: the key is new all the same.
+        Ok((!added.contains(&KeyState::Forgotten)).then_some(version))
+    }
+
+    /// Wraps all keys with the current master key that another one still wraps; returns how many.
+    /// Afterwards the others can be destroyed. It may be called again at any time.
+    ///
+    /// # Errors
+    /// [`KeyError`]; what was wrapped before it stays so.
+    ///
+    /// # Cancel safety
+    /// Every key stays readable: call it again.
+    pub async fn rewrap(&self) -> Result<u64, KeyError> {
+        let (mut after, mut rewrapped) = (None, 0);
+        loop {
+            let master = self.wrapper.current();
+            let page = self.keys.not_wrapped_by(master, after.as_ref(), KEYS_AT_ONCE).await;
+            let page = page.map_err(KeyError::Store)?;
+            let Some(last) = page.last() else {
+                return Ok(rewrapped);
+            };
+            after = Some(last.name.clone());
+            for old in &page {
+                let secret = self.unwrap(old).await.map_err(KeyError::Wrap)?;
+                let wrapped = self.wrapper.wrap(&old.name, &secret).await;
+                let wrapped = wrapped.map_err(|error| KeyError::Wrap(Arc::new(error)))?;
+                let is_done = self.keys.rewrap(old, &wrapped).await.map_err(KeyError::Store)?;
+                rewrapped += u64::from(is_done);
+            }
+        }
+    }
+
+    /// Opens what is sealed in events: read from a raw log, or brought by a broker. Data of a
+    /// forgotten subject comes out as forgotten; events without personal data are left as they are.
+    ///
+    /// # Errors
+    /// [`OpenError`] names the event that doesn't open.
+    ///
+    /// # Cancel safety
+    /// Changes nothing.
+    pub async fn open(
+        &self,
+        mut events: Vec<RecordedEvent>,
+    ) -> Result<Vec<RecordedEvent>, OpenError> {
+        let sealed: Vec<_> = events
+            .iter()
+            .enumerate()
+            .filter(|(_, event)| SEALED.is_in(event.data.as_json()))
+            .map(|(index, _)| index)
+            .collect();
+        if sealed.is_empty() {
+            return Ok(events);
+        }
+        let texts: Vec<_> = sealed
+            .iter()
+            .map(|&index| (Context::Event(events[index].id), events[index].data.as_json()))
+            .collect();
+        let opened = self.open_texts(&texts).await.map_err(|stopped| match stopped {
+            Stopped::Key(error) => OpenError::Key(error),
+            Stopped::At(at, source) => {
+                let event = &events[sealed[at]];
+                OpenError::Event { event: event.id, position: event.position, source }
+            }
+        })?;
+        for (index, data) in sealed.into_iter().zip(opened) {
+            events[index].data = data;
+        }
+        Ok(events)
+    }
+
+    /// Opens what is sealed in one event, for a handler of messages.
+    ///
+    /// # Errors
+    /// As [`Vault::open`].
+    ///
+    /// # Cancel safety
+    /// Changes nothing.
+    pub async fn open_event(&self, event: RecordedEvent) -> Result<RecordedEvent, OpenError> {
+        // One went in.
+        self.open(vec![event]).await.map(|mut events| events.remove(0))
+    }
+
+    /// How long a subject that was forgotten elsewhere may stay readable here.
+    pub(crate) fn key_age(&self) -> Duration {
+        self.cache.age()
+    }
+
+    /// True if [`Vault::seal`] has anything to say about the append.
+    pub(super) fn concerns(append: &Append) -> bool {
+        append.events().any(|event| {
+            let json = event.data.as_json();
+            PERSONAL.is_in(json) || SEALED.is_in(json)
+        })
+    }
+
+    /// Seals the personal data of an append. Ids and everything else stay as they are.
+    ///
+    /// # Errors
+    /// [`SealError`].
+    ///
+    /// # Cancel safety
+    /// Subjects may have got their first key.
+    pub async fn seal(&self, append: Append) -> Result<Append, SealError> {
+        let ids: Vec<_> = append.events().map(|event| event.id).collect();
+        let texts = append.events().map(|event| (Context::Event(event.id), event.data.as_json()));
+        let sealed = self.seal_texts(&texts.collect::<Vec<_>>(), false).await;
+        let sealed = sealed.map_err(|stopped| seal_error(stopped, &ids))?;
+        let (mut streams, condition) = append.into_parts();
+        let events = streams.iter_mut().flat_map(|part| &mut part.events);
+        for (event, sealed) in events.zip(sealed) {
+            if let Some(data) = sealed {
+                event.data = data;
+            }
+        }
+        Ok(Append::from_parts(streams, condition))
+    }
+
+    /// Seals the state beside a consumer's checkpoint or in a snapshot, without what belongs to a
+    /// forgotten subject; `None` if it has nothing to seal.
+    pub(super) async fn seal_state(
+        &self,
+        context: Context<'_>,
+        state: &Payload,
+    ) -> Result<Option<Payload>, SealStateError> {
+        match self.seal_texts(&[(context, state.as_json())], true).await {
+            Ok(mut sealed) => Ok(sealed.pop().flatten()),
+            Err(Stopped::Key(error)) => Err(SealStateError::Key(error)),
+            Err(Stopped::At(_, Unsealable::Reserved(key))) => Err(SealStateError::Reserved { key }),
+            Err(Stopped::At(_, Unsealable::Forgotten)) => {
+                unreachable!("a copy leaves out what belongs to a forgotten subject")
+            }
+            Err(Stopped::At(_, Unsealable::NoRandomness)) => Err(SealStateError::NoRandomness),
+        }
+    }
+
+    /// Opens the state beside a consumer's checkpoint or in a snapshot.
+    pub(super) async fn open_state(
+        &self,
+        context: Context<'_>,
+        place: &str,
+        state: Payload,
+    ) -> Result<Payload, OpenError> {
+        if !SEALED.is_in(state.as_json()) {
+            return Ok(state);
+        }
+        match self.open_texts(&[(context, state.as_json())]).await {
+            Ok(mut opened) => Ok(opened.pop().unwrap_or(state)),
+            Err(Stopped::Key(error)) => Err(OpenError::Key(error)),
+            Err(Stopped::At(_, source)) => {
+                Err(OpenError::State { place: place.to_owned(), source })
+            }
+        }
+    }
+
+    async fn seal_texts(
+        &self,
+        texts: &[(Context<'_>, &str)],
+        is_copy: bool,
+    ) -> Result<Vec<Option<Payload>>, Stopped<Unsealable>> {
+        let mut keys = NewestKeys::new();
+        loop {
+            let mut missing = BTreeSet::new();
+            let mut sealed = Vec::with_capacity(texts.len());
+            for (at, (context, json)) in texts.iter().enumerate() {
+                let (context, keys) = (*context, &keys);
+                let mut sealing = Sealing { context, is_copy, keys, missing: &mut missing };
+                sealed.push(sealing.seal(json).map_err(|error| Stopped::At(at, error))?);
+            }
+            if missing.is_empty() {
+                let payloads = sealed.into_iter().enumerate().map(|(at, json)| {
+                    let reserved = |_| Stopped::At(at, Unsealable::Reserved(PERSONAL.key));
+                    json.map(Payload::from_json).transpose().map_err(reserved)
+                });
+                return payloads.collect();
+            }
+            self.fetch_newest(missing.into_iter().collect(), &mut keys).await?;
+        }
+    }
+
+    async fn open_texts(
+        &self,
+        texts: &[(Context<'_>, &str)],
+    ) -> Result<Vec<Payload>, Stopped<NodeError>> {
+        let mut keys = Openers::new();
+        loop {
+            let mut missing = BTreeSet::new();
+            let mut opened = Vec::with_capacity(texts.len());
+            for (at, (context, json)) in texts.iter().enumerate() {
+                let mut opening = Opening { context: *context, keys: &keys, missing: &mut missing };
+                let text = opening.open(json).map_err(|error| Stopped::At(at, error))?;
+                opened.push(text.unwrap_or_else(|| (*json).to_owned()));
+            }
+            if missing.is_empty() {
+                let payloads = opened.into_iter().enumerate().map(|(at, json)| {
+                    Payload::from_json(json).map_err(|_| Stopped::At(at, NodeError::Malformed))
+                });
+                return payloads.collect();
+            }
+            // What was opened with these may show more: values lie in each other at most so deep.
+            self.fetch(missing.into_iter().collect(), &mut keys).await?;
+        }
+    }
+
+    /// Gets the newest key of each subject; one that has none gets its first.
+    async fn fetch_newest(
+        &self,
+        subjects: Vec<Subject>,
+        into: &mut NewestKeys,
+    ) -> Result<(), KeyError> {
+        let mut unknown = Vec::new();
+        for subject in subjects {
+            match self.cache.newest(&subject) {
+                Some(known) => drop(into.insert(subject, known)),
+                None => unknown.push(subject),
+            }
+        }
+        for subjects in unknown.chunks(KEYS_AT_ONCE) {
+            let asked = self.cache.asking();
+            let states = self.keys.newest(subjects).await;
+            let mut first_keys = Vec::new();
+            for (subject, state) in subjects.iter().zip(all_of(states, subjects.len())?) {
+                match state {
+                    KeyState::Missing => first_keys.push(self.new_key(subject, 1).await?),
+                    known => self.take_newest(asked, subject, known, into).await?,
+                }
+            }
+            if first_keys.is_empty() {
+                continue;
+            }
+            let states = self.keys.add(&first_keys).await;
+            for (key, state) in first_keys.iter().zip(all_of(states, first_keys.len())?) {
+                self.take_newest(asked, &key.name.subject, state, into).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn take_newest(
+        &self,
+        asked: Asked,
+        subject: &Subject,
+        state: KeyState,
+        into: &mut NewestKeys,
+    ) -> Result<(), KeyError> {
+        let key = match state {
+            KeyState::Missing => {
+                let problem = "the store did not keep the first key of a subject";
+                return Err(KeyError::Store(KeyStoreError::new("adding a key", problem)));
+            }
+            KeyState::Forgotten => {
+                self.cache.learn_forgotten(subject);
+                None
+            }
+            KeyState::Kept(stored) => {
+                let secret = self.unwrap(&stored).await.map_err(KeyError::Wrap)?;
+                self.cache.learn(asked, &stored.name, secret.clone(), true);
+                Some((stored.name.version, secret))
+            }
+        };
+        into.insert(subject.clone(), key);
+        Ok(())
+    }
+
+    /// Gets keys by their names.
+    async fn fetch(&self, names: Vec<KeyName>, into: &mut Openers) -> Result<(), KeyError> {
+        let mut unknown = Vec::new();
+        for name in names {
+            match self.cache.key(&name) {
+                Some(Some(key)) => drop(into.insert(name, Opener::Key(key))),
+                Some(None) => drop(into.insert(name, Opener::Forgotten)),
+                None => unknown.push(name),
+            }
+        }
+        for names in unknown.chunks(KEYS_AT_ONCE) {
+            let asked = self.cache.asking();
+            let states = self.keys.find(names).await;
+            for (name, state) in names.iter().zip(all_of(states, names.len())?) {
+                let opener = self.opener(asked, name, state).await?;
+                into.insert(name.clone(), opener);
+            }
+        }
+        Ok(())
+    }
+
+    async fn opener(
+        &self,
+        asked: Asked,
+        name: &KeyName,
+        state: KeyState,
+    ) -> Result<Opener, KeyError> {
+        let stored = match state {
+            KeyState::Missing => return Ok(Opener::Missing),
+            KeyState::Forgotten => {
+                self.cache.learn_forgotten(&name.subject);
+                return Ok(Opener::Forgotten);
+            }
+            KeyState::Kept(stored) => stored,
+        };
+        match self.unwrap(&stored).await {
+            Ok(secret) => {
+                self.cache.learn(asked, name, secret.clone(), false);
+                Ok(Opener::Key(secret))
+            }
+            Err(error) if error.is_retryable() => Err(KeyError::Wrap(error)),
+            // Told where the event stands that needs it.
+            Err(error) => Ok(Opener::Wrapped(error)),
+        }
+    }
+
+    async fn new_key(&self, subject: &Subject, version: u32) -> Result<StoredKey, KeyError> {
+        let unavailable = |source: Box<dyn std::error::Error + Send + Sync>| {
+            KeyError::Wrap(Arc::new(super::WrapError::Unavailable { source }))
+        };
+        let secret = SecretKey::random().map_err(|error| unavailable(Box::new(error)))?;
+        let name = KeyName { subject: subject.clone(), version };
+        let wrapped = self.wrapper.wrap(&name, &secret).await;
+        let wrapped = wrapped.map_err(|error| KeyError::Wrap(Arc::new(error)))?;
+        Ok(StoredKey { name, wrapped })
+    }
+
+    async fn unwrap(&self, key: &StoredKey) -> Result<SecretKey, Arc<super::WrapError>> {
+        self.wrapper.unwrap_key(&key.name, &key.wrapped).await.map_err(Arc::new)
+    }
+}
+
+fn seal_error(stopped: Stopped<Unsealable>, ids: &[EventId]) -> SealError {
+    match stopped {
+        Stopped::Key(error) => SealError::Key(error),
+        Stopped::At(_, Unsealable::NoRandomness) => SealError::NoRandomness,
+        Stopped::At(at, Unsealable::Forgotten) => {
+            SealError::Invalid(InvalidAppend::SubjectForgotten { event: ids[at] })
+        }
+        Stopped::At(at, Unsealable::Reserved(key)) => {
+            SealError::Invalid(InvalidAppend::ReservedKey { event: ids[at], key })
+        }
+    }
+}
+
+/// A store that answers less than it was asked would leave us asking for ever.
+fn all_of(
+    states: Result<Vec<KeyState>, KeyStoreError>,
+    asked: usize,
+) -> Result<Vec<KeyState>, KeyError> {
+    let states = states.map_err(KeyError::Store)?;
+    if states.len() == asked {
+        return Ok(states);
+    }
+    let problem = format!("the store answered {} of {asked} questions", states.len());
+    Err(KeyError::Store(KeyStoreError::new("looking keys up", problem)))
+}
+
+impl fmt::Debug for Vault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Vault").field("master", &self.wrapper.current()).finish_non_exhaustive()
+    }
+}
+
+/// Why a state could not be sealed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SealStateError {
+    #[error("the state uses the key {key:?}, which is reserved for personal data")]
+    Reserved { key: &'static str },
+    #[error("there is no key to seal personal data with")]
+    Key(#[source] KeyError),
+    #[error("the system gave no random numbers to seal personal data with")]
+    NoRandomness,
+}
+
+impl SealStateError {
+    pub(super) fn is_retryable(&self) -> bool {
+        match self {
+            Self::Reserved { .. } => false,
+            Self::Key(error) => error.is_retryable(),
+            Self::NoRandomness => true,
+        }
+    }
+}
