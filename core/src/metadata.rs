@@ -24,7 +24,8 @@ pub struct Metadata {
     /// Who asked for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actor: Option<String>,
-    /// On whose behalf, where one system serves several customers.
+    /// On whose behalf, where one system serves several customers. It says what somebody knew; where
+    /// an event belongs is said by its stream ([`StreamId::tenant`](crate::StreamId::tenant)).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenant: Option<String>,
     /// The trace it belongs to, as a W3C `traceparent`.
@@ -70,6 +71,13 @@ impl Metadata {
         self
     }
 
+    /// Names the tenant.
+    #[must_use]
+    pub fn with_tenant(mut self, tenant: &crate::TenantId) -> Self {
+        self.tenant = Some(tenant.to_string());
+        self
+    }
+
     /// Adds a header.
     #[must_use]
     pub fn with_header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
@@ -77,7 +85,7 @@ impl Metadata {
         self
     }
 
-    /// The metadata of what `cause` leads to: same flow, and `cause` named as its cause.
+    /// The metadata of what `cause` leads to: same flow, same tenant, and `cause` named as its cause.
     #[must_use]
     pub fn caused_by(cause: &crate::RecordedEvent) -> Self {
         Self {
@@ -88,6 +96,11 @@ impl Metadata {
             causation: Some(cause.id),
             command: None,
             headers: BTreeMap::new(),
+            tenant: cause
+                .stream
+                .tenant()
+                .map(|tenant| tenant.to_string())
+                .or_else(|| cause.metadata.tenant.clone()),
             ..cause.metadata.clone()
         }
     }

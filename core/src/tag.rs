@@ -5,6 +5,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::TenantId;
+use crate::stream_id::holds_control_character;
+use crate::tenant::split_tenant;
+
 const MAX_TAG_BYTES: usize = 256;
 
 /// Why a text can't be a tag.
@@ -28,6 +32,9 @@ pub enum InvalidTag {
 /// One thing that an event is about, `name:value`, such as `course:rust-101`. Cheap to clone.
 ///
 /// Tags are what a consistency boundary that is no aggregate is made of.
+///
+/// In the log as a whole a tenant's tags carry the tenant in front, `@tenant/name:value`, so that
+/// equal tags of two tenants never meet.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Tag(Arc<str>);
 
@@ -49,13 +56,15 @@ impl Tag {
     /// # Errors
     /// [`InvalidTag`], as for [`Tag::new`].
     pub fn parse(text: &str) -> Result<Self, InvalidTag> {
-        if text.len() > MAX_TAG_BYTES {
-            return Err(InvalidTag::TooLong { bytes: text.len() });
+        // What one tenant may write all may: the tenant doesn't count.
+        let own = split_tenant(text).map_or(text, |(_, own)| own);
+        if own.len() > MAX_TAG_BYTES {
+            return Err(InvalidTag::TooLong { bytes: own.len() });
         }
-        if text.chars().any(char::is_control) {
+        if holds_control_character(text) {
             return Err(InvalidTag::ControlCharacter(shortened(text)));
         }
-        match text.split_once(':') {
+        match own.split_once(':') {
             Some((name, value)) if !name.is_empty() && !value.is_empty() => Ok(Self(text.into())),
             _ => Err(InvalidTag::Form(shortened(text))),
         }
@@ -65,6 +74,33 @@ impl Tag {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// How the log as a whole knows this tag of `tenant`: for who reads the whole log and asks for
+    /// one tenant's tag.
+    #[must_use]
+    pub fn in_tenant(&self, tenant: &TenantId) -> Self {
+        Self(format!("{}{}", tenant.prefix(), self.0).into())
+    }
+
+    /// The tag as its tenant knows it; `None` if it isn't one of the tenant's.
+    #[cfg(feature = "runtime")]
+    pub(crate) fn as_known_to(&self, tenant: &TenantId) -> Option<Self> {
+        match split_tenant(&self.0) {
+            Some((name, own)) if name == tenant.as_str() => Some(Self(own.into())),
+            _ => None,
+        }
+    }
+
+    /// True if it names a tenant: as a tenant's own tag, or as what all events of one carry.
+    #[cfg(feature = "runtime")]
+    pub(crate) fn names_a_tenant(&self) -> bool {
+        self.0.starts_with("@:") || split_tenant(&self.0).is_some()
+    }
+
+    /// What all events of a tenant carry. It has no `/`, so it is no tag that a tenant gave.
+    pub(crate) fn of_tenant(tenant: &TenantId) -> Self {
+        Self(format!("@:{tenant}").into())
     }
 }
 

@@ -1,0 +1,80 @@
+//! What an application does for one of its tenants.
+
+use std::sync::Arc;
+
+use crate::command_handler::RejectionOf;
+use crate::{
+    Boundaries, Command, CommandError, CommandHandler, CommandReceipt, Decide, EventStore,
+    TenantId, TenantStore,
+};
+
+/// An application's door for one tenant. Cheap to make, one per request if need be: the desks of
+/// aggregates, and their warm states, are the application's and bounded over all tenants.
+///
+/// Everything behind it is within the tenant; see [`TenantStore`] for what that means.
+#[derive(Clone)]
+pub struct TenantHandle {
+    tenant: TenantId,
+    store: Arc<dyn EventStore>,
+    commands: CommandHandler,
+    boundaries: Boundaries,
+}
+
+impl TenantHandle {
+    pub(crate) fn new(
+        log: Arc<dyn EventStore>,
+        commands: &CommandHandler,
+        boundaries: &Boundaries,
+        tenant: &TenantId,
+    ) -> Self {
+        let store: Arc<dyn EventStore> = Arc::new(TenantStore::new(log, tenant));
+        Self {
+            tenant: tenant.clone(),
+            commands: commands.within_tenant(tenant),
+            boundaries: boundaries.within(store.clone()),
+            store,
+        }
+    }
+
+    /// Whose handle it is.
+    #[must_use]
+    pub fn tenant(&self) -> &TenantId {
+        &self.tenant
+    }
+
+    /// Executes a command for the tenant; see [`CommandHandler::execute`].
+    ///
+    /// # Errors
+    /// As [`CommandHandler::execute`].
+    ///
+    /// # Cancel safety
+    /// As [`CommandHandler::execute`].
+    pub async fn execute<C>(
+        &self,
+        command: C,
+    ) -> Result<CommandReceipt, CommandError<RejectionOf<C>>>
+    where
+        C: Command,
+        C::Aggregate: Decide<C>,
+    {
+        self.commands.execute(command).await
+    }
+
+    /// Executes commands and loads aggregates of the tenant.
+    #[must_use]
+    pub fn commands(&self) -> &CommandHandler {
+        &self.commands
+    }
+
+    /// Decides within the tenant's boundaries that are no aggregate.
+    #[must_use]
+    pub fn boundaries(&self) -> Boundaries {
+        self.boundaries.clone()
+    }
+
+    /// The tenant's part of the log. Closing it closes it for this handle and its clones.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn EventStore> {
+        &self.store
+    }
+}
