@@ -1,0 +1,144 @@
+//! Why nothing is removed in Postgres while an append is under way that read before the mark.
+//!
+//! Such an append has read an older version of its stream. What keeps it from writing the next one
+//! again is the entry of the event that took it; with that event removed, one version would stand for
+//! two events.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use highwater::postgres::PostgresStore;
+use highwater::retention::Retention;
+use highwater::{Append, EventStore, ExpectedVersion, GlobalPosition, NewEvent, StreamId};
+use highwater_tests::services::{self, Database};
+use tokio::task::JoinHandle;
+use tokio_postgres::{Client, NoTls};
+
+/// What bounds a wait that a broken store would never end.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Reads a version, is held up, writes the next one: an append in slow motion.
+const SLOW_APPEND: &str = "
+    CREATE FUNCTION public.slow_append() RETURNS bigint LANGUAGE plpgsql VOLATILE AS $$
+    DECLARE
+        head bigint;
+    BEGIN
+        SELECT max(e.version) INTO head FROM highwater.events e WHERE e.stream_id = 'test-a';
+        PERFORM pg_advisory_lock(42);
+        INSERT INTO highwater.events
+            (position, version, event_id, schema_version, stream_id, type, data)
+        VALUES (nextval('highwater.event_position'), head + 1, gen_random_uuid(), 1, 'test-a',
+            'happened', 'null');
+        RETURN head + 1;
+    END
+    $$";
+
+async fn session(database: &Database) -> Client {
+    let (client, connection) =
+        tokio_postgres::connect(database.url(), NoTls).await.expect("a session");
+    tokio::spawn(connection);
+    client
+}
+
+async fn append(store: &PostgresStore, key: &str) -> GlobalPosition {
+    let stream = StreamId::new("test", key).expect("a stream");
+    let events = vec![NewEvent::new("happened", &()).expect("an event")];
+    let append = Append::to(stream, ExpectedVersion::Any, events);
+    store.append(append).await.expect("appended").position
+}
+
+/// An append that has read version 1 and is held up, while version 2 was appended and marked.
+struct Race {
+    _database: Database,
+    store: Arc<PostgresStore>,
+    holder: Client,
+    slow: JoinHandle<Result<i64, tokio_postgres::Error>>,
+}
+
+impl Race {
+    async fn begin() -> Self {
+        let database = services::postgres().await.fresh_database().await;
+        let store = PostgresStore::connect(database.url()).await.expect("a log");
+        append(&store, "a").await;
+        let holder = session(&database).await;
+        holder.batch_execute(SLOW_APPEND).await.expect("a function");
+        holder.execute("SELECT pg_advisory_lock(42)", &[]).await.expect("the lock");
+        let appender = session(&database).await;
+        let slow = tokio::spawn(async move {
+            Ok(appender.query_one("SELECT public.slow_append()", &[]).await?.get(0))
+        });
+        until(&holder, "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND objid = 42)")
+            .await;
+        let second = append(&store, "a").await;
+        append(&store, "b").await;
+        store.mark_log(second).await.expect("a mark");
+        Self { _database: database, store, holder, slow }
+    }
+
+    /// Lets the append go on; true if it wrote version 2 a second time.
+    async fn end(&mut self) -> bool {
+        self.holder.execute("SELECT pg_advisory_unlock(42)", &[]).await.expect("unlocked");
+        match (&mut self.slow).await.expect("a task") {
+            Ok(version) => {
+                assert_eq!(version, 2);
+                true
+            }
+            Err(error) => {
+                assert_eq!(error.code().map(|code| code.code()), Some("23505"), "{error:?}");
+                false
+            }
+        }
+    }
+}
+
+async fn until(client: &Client, question: &str) {
+    let answered = async {
+        while !client.query_one(question, &[]).await.expect("an answer").get::<_, bool>(0) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, answered).await.expect("it became true");
+}
+
+const IS_OLDER: &str = "SELECT highwater.transactions_before(marked_by) <> '{}'
+    FROM highwater.log_retention";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_removal_waits_for_an_append_that_read_before_the_mark() {
+    let mut race = Race::begin().await;
+    let is_older: bool = race.holder.query_one(IS_OLDER, &[]).await.expect("an answer").get(0);
+    assert!(is_older, "the append's snapshot is older than the mark");
+    let store = race.store.clone();
+    let removal = tokio::spawn(async move { store.remove_from_log(10).await });
+    assert!(!race.end().await, "version 2 stands for two events");
+    let removed = removal.await.expect("a task").expect("removed");
+    assert_eq!(removed.map(|(_, events)| events), Some(2));
+    assert_eq!(race.store.remove_from_log(10).await.expect("none left"), None);
+}
+
+/// The same without the wait: what the test above would see.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_the_wait_a_version_is_given_twice() {
+    let mut race = Race::begin().await;
+    let all_marked = "DELETE FROM highwater.events e
+        WHERE e.position <= (SELECT removed_to FROM highwater.log_retention)";
+    assert_eq!(race.holder.execute(all_marked, &[]).await.expect("deleted"), 2);
+    assert!(race.end().await, "the unique index did not let go");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_removal_goes_on_once_the_older_snapshots_are_gone() {
+    let database = services::postgres().await.fresh_database().await;
+    let store = PostgresStore::connect(database.url()).await.expect("a log");
+    let first = append(&store, "a").await;
+    append(&store, "b").await;
+    let (older, looking) = (session(&database).await, session(&database).await);
+    let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1";
+    older.batch_execute(begin).await.expect("a snapshot");
+    store.mark_log(first).await.expect("a mark");
+    until(&looking, IS_OLDER).await;
+    let removing = store.clone();
+    let removal = tokio::spawn(async move { removing.remove_from_log(10).await });
+    older.batch_execute("COMMIT").await.expect("ended");
+    assert_eq!(removal.await.expect("a task").expect("removed"), Some((first, 1)));
+}
