@@ -154,10 +154,14 @@ async fn insert(raw: &RawLog, writers: usize, length: Duration) -> Sample {
 
 async fn insert_batches(raw: &RawLog, length: Duration) -> Sample {
     let sessions: Vec<_> = (0..BATCH_CONNECTIONS).map(|task| raw.session(task)).collect();
-    let data = serde_json::json!({ "memo": "m".repeat(MEMO_BYTES) }).to_string();
+    let memo: Arc<str> = "m".repeat(MEMO_BYTES).into();
     let sample = Sample::take(BATCH_CONNECTIONS, length, move |task| {
-        let (session, data) = (sessions[task].clone(), data.clone());
-        async move { session.insert_batch(BATCH_EVENTS, TYPE, &data).await }
+        let (session, memo) = (sessions[task].clone(), memo.clone());
+        async move {
+            // Each event is written as JSON, as the other side's are: a loader has events, not text.
+            let data = || serde_json::json!({ "memo": &*memo }).to_string();
+            session.insert_batch((0..BATCH_EVENTS).map(|_| data()).collect(), TYPE).await;
+        }
     });
     sample.await.with_things_each(BATCH_EVENTS as u64)
 }

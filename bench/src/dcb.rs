@@ -1,30 +1,30 @@
 //! Appends on condition that nothing new carries a tag: boundaries that are no aggregate.
 
 use std::cell::Cell;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use highwater::postgres::PostgresStore;
 use highwater::{
-    Append, AppendCondition, AppendError, EventStore, ExpectedVersion, GlobalPosition, Query,
-    QueryItem, Selection,
+    Append, AppendCondition, Boundaries, EventStore, ExpectedVersion, GlobalPosition, Metadata,
+    Query, QueryItem,
 };
 use highwater_tests::services::PostgresService;
+use tokio::sync::Mutex;
 
 use crate::Effort;
 use crate::raw_log::RawLog;
 use crate::report::compare;
 use crate::sample::Sample;
 use crate::seed::{self, Extent, fill};
-use crate::subscription::{self, Subscribed, course_tag};
+use crate::subscription::{Course, Subscribed, course_tag};
 
 /// Writers on courses of their own.
 const WRITERS: usize = 64;
 /// Clients of one hot course; the baseline has a connection for each.
 const CLIENTS: usize = 8;
-/// What a read for a decision takes at most; more than a hot course sees between two decisions.
-const PAGE: usize = 1_000;
 
 /// Measures conditional appends on a log that has a past.
 pub async fn run(server: &PostgresService, effort: Effort) {
@@ -104,44 +104,30 @@ fn course_query(course: &str) -> Query {
 }
 
 /// All clients subscribe students to one course: read what is new, decide, append, again if
-/// somebody else came first.
+/// somebody else came first. Each keeps what it knows of the course, like the other side's.
 async fn crowd(store: Arc<PostgresStore>, round: u64, length: Duration) -> Sample {
-    let known: Arc<Vec<AtomicU64>> = Arc::new((0..CLIENTS).map(|_| AtomicU64::new(0)).collect());
+    let course = format!("hot-{round}");
+    let boundaries = Boundaries::new(store);
+    let mut known = Vec::with_capacity(CLIENTS);
+    for _ in 0..CLIENTS {
+        let blank = Course::blank(&course);
+        known.push(Mutex::new(boundaries.load(blank).await.expect("the course can be read")));
+    }
+    let known = Arc::new(known);
     Sample::take(CLIENTS, length, move |client| {
-        let (store, known) = (store.clone(), known.clone());
+        let (boundaries, known, course) = (boundaries.clone(), known.clone(), course.clone());
         async move {
-            let course = format!("hot-{round}");
-            let query = course_query(&course);
-            let append = append_of(&Subscribed::to(&course));
-            let mut after = GlobalPosition::new(known[client].load(Ordering::Relaxed));
-            loop {
-                after = read_new(&store, &query, after).await;
-                let condition = AppendCondition::new(query.clone(), after);
-                match store.append(append.clone().with_condition(condition)).await {
-                    Ok(_) => break,
-                    Err(AppendError::ConditionFailed) => {}
-                    Err(error) => panic!("a subscription failed: {error}"),
-                }
-            }
-            known[client].store(after.get(), Ordering::Relaxed);
+            // Nobody else takes it: a client does one thing at a time.
+            let mut boundary = known[client].lock().await;
+            let student = Subscribed::to(&course);
+            let subscribe = |_: &Course| -> Result<_, Infallible> {
+                Ok(vec![(student.stream(), student.event())])
+            };
+            let decided = boundaries.decide_on(&mut boundary, Metadata::default(), subscribe);
+            decided.await.expect("the student is subscribed in the end");
         }
     })
     .await
-}
-
-async fn read_new(store: &PostgresStore, query: &Query, after: GlobalPosition) -> GlobalPosition {
-    let selection = Selection::Query(query.clone());
-    let mut after = after;
-    loop {
-        let page = store.read_all(&selection, after, PAGE).await.expect("the tag can be read");
-        for event in &page.events {
-            subscription::fold(event.data.as_json().as_bytes());
-        }
-        after = page.read_to;
-        if page.is_last {
-            return after;
-        }
-    }
 }
 
 async fn crowd_by_hand(raw: &RawLog, round: u64, length: Duration) -> Sample {

@@ -25,7 +25,7 @@ const PAGE: usize = 5_000;
 pub async fn run(server: &PostgresService, effort: Effort) {
     let database = server.fresh_database().await;
     let store = PostgresStore::connect(database.url()).await.expect("the store opens");
-    let length = effort.length(8.0, 120.0);
+    let length = effort.length(8.0, 600.0);
     let writing = tokio::spawn(append_for(store.clone(), length));
     let growth = growth_mib(writing).await;
     let case = format!("{WRITERS} writers for {:.0} s", length.as_secs_f64());

@@ -2,12 +2,13 @@
 //!
 //! Prepared statements on a table with an identity position and a unique (stream, version), one
 //! connection per task. It protects no reader: a tailing one loses events. One file per kind of
-//! work: [`accounts`], [`batches`], [`replay`], [`tags`].
+//! work: [`accounts`], [`batches`], [`replay`], [`tags`]; [`whole_events`] reads Highwater's own table.
 
 mod accounts;
 mod batches;
 mod replay;
 mod tags;
+mod whole_events;
 
 use std::error::Error;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use tokio_postgres::types::{FromSql, Type};
 use tokio_postgres::{Client, NoTls, Statement};
 
 pub use self::replay::RawReader;
+pub use self::whole_events::WholeEvents;
 
 const SCHEMA: &str = "
     CREATE TABLE events (

@@ -1,15 +1,20 @@
-//! Reading the whole log into typed events on one task.
+//! Reading the whole log into typed events: on one task, and with decoding on several lanes.
+//!
+//! Two baselines, both the faster of two ways to read by hand. The lean one reads five columns of a
+//! lean table. A recorded event has ten (its id, when it was recorded, its tags …), so the other one
+//! reads the ten that Highwater reads, from Highwater's own table.
 
 use std::hint::black_box;
 use std::sync::Arc;
 
+use futures::{StreamExt, stream};
 use highwater::postgres::PostgresStore;
-use highwater::{EventStore, GlobalPosition, Selection};
+use highwater::{EventStore, GlobalPosition, Page, Selection, Subscription};
 use highwater_tests::services::PostgresService;
 
 use crate::Effort;
 use crate::account::AccountEvent;
-use crate::raw_log::{RawLog, RawReader};
+use crate::raw_log::{RawLog, RawReader, WholeEvents};
 use crate::report::compare;
 use crate::sample::Sample;
 use crate::seed::{self, Extent};
@@ -17,6 +22,8 @@ use crate::seed::{self, Extent};
 const EVENTS_EACH: u64 = 100;
 /// Events per page, as many as the baseline's.
 const PAGE: usize = 5_000;
+/// Pages that are decoded at the same time, where they are.
+const LANES: usize = 2;
 
 /// Measures replays against the faster of two ways to read by hand.
 pub async fn run(server: &PostgresService, effort: Effort) {
@@ -29,32 +36,72 @@ pub async fn run(server: &PostgresService, effort: Effort) {
     seed::settle([&ours, &theirs]).await;
     let events = extent.streams * extent.events_each;
     let reader = faster_reader(&raw, events).await;
+    let whole_events = WholeEvents::of(&ours).await;
+    let whole_reader = faster_whole_reader(&whole_events, events).await;
+    let (on_one, on_lanes) = (1, LANES);
+    for lanes in [on_one, on_lanes] {
+        compare(
+            "replay",
+            &format!("{events} events into types, {lanes} lanes, vs lean {}", reader.name()),
+            "events/s",
+            effort.rounds(),
+            || Sample::once(whole(events, replay(store.clone(), events, lanes))),
+            || replay_by_hand(&raw, reader, events),
+        )
+        .await;
+    }
     compare(
         "replay",
-        &format!("{events} events into types, vs {}", reader.name()),
+        &format!("{events} events into types, 1 lane, vs whole {}", whole_reader.name()),
         "events/s",
         effort.rounds(),
-        || Sample::once(whole(events, replay(store.clone()))),
-        || replay_by_hand(&raw, reader, events),
+        || Sample::once(whole(events, replay(store.clone(), events, on_one))),
+        || replay_whole_by_hand(&whole_events, whole_reader, events),
     )
     .await;
     store.close().await;
 }
 
-/// Reads and decodes the log of `store` to its end; says how many events there were.
-pub async fn replay(store: Arc<PostgresStore>) -> u64 {
-    let (mut read, mut after) = (0, GlobalPosition::START);
-    loop {
-        let page = store.read_all(&Selection::All, after, PAGE).await.expect("the log can be read");
-        for recorded in &page.events {
-            black_box(recorded.decode::<AccountEvent>().expect("an event of an account"));
-        }
-        read += page.events.len() as u64;
-        after = page.read_to;
-        if page.is_last {
-            return read;
-        }
+/// Reads and decodes the log of `store`, which has `events`; says how many were read.
+async fn replay(store: Arc<PostgresStore>, events: u64, lanes: usize) -> u64 {
+    let log = Subscription::new(store, Selection::All, GlobalPosition::START).with_page_size(PAGE);
+    if lanes == 1 {
+        replay_on_one_task(log, events).await
+    } else {
+        on_lanes(log, events, lanes).await
     }
+}
+
+async fn replay_on_one_task(mut log: Subscription, events: u64) -> u64 {
+    let mut read = 0;
+    while read < events {
+        read += decode(&log.next_page().await.expect("the log can be read"));
+    }
+    read
+}
+
+/// Whoever needs no order among streams decodes several pages at a time.
+async fn on_lanes(log: Subscription, events: u64, lanes: usize) -> u64 {
+    let pages = stream::unfold((log, 0), |(mut log, read)| async move {
+        if read >= events {
+            return None;
+        }
+        let page = log.next_page().await.expect("the log can be read");
+        let read = read + page.events.len() as u64;
+        Some((page, (log, read)))
+    });
+    pages
+        .map(|page| tokio::spawn(async move { decode(&page) }))
+        .buffered(lanes)
+        .fold(0, async |read, page| read + page.expect("a page can be decoded"))
+        .await
+}
+
+fn decode(page: &Page) -> u64 {
+    for recorded in &page.events {
+        black_box(recorded.decode::<AccountEvent>().expect("an event of an account"));
+    }
+    page.events.len() as u64
 }
 
 async fn whole(events: u64, replay: impl Future<Output = u64>) -> u64 {
@@ -75,6 +122,24 @@ async fn faster_reader(raw: &RawLog, events: u64) -> RawReader {
         replay_by_hand(raw, reader, events).await;
         let speed = replay_by_hand(raw, reader, events).await.per_second();
         eprintln!("replay / by hand with {}: {speed:.0} events/s", reader.name());
+        if speed > fastest.0 {
+            fastest = (speed, reader);
+        }
+    }
+    fastest.1
+}
+
+async fn replay_whole_by_hand(log: &WholeEvents, reader: RawReader, events: u64) -> Sample {
+    let log = log.clone();
+    Sample::once(whole(events, async move { log.replay(reader).await })).await
+}
+
+async fn faster_whole_reader(log: &WholeEvents, events: u64) -> RawReader {
+    let mut fastest = (0.0, RawReader::KeysetPages);
+    for reader in [RawReader::KeysetPages, RawReader::BinaryCopy] {
+        replay_whole_by_hand(log, reader, events).await;
+        let speed = replay_whole_by_hand(log, reader, events).await.per_second();
+        eprintln!("replay / whole events by hand with {}: {speed:.0} events/s", reader.name());
         if speed > fastest.0 {
             fastest = (speed, reader);
         }

@@ -2,7 +2,9 @@
 
 use std::hint::black_box;
 
-use highwater::{NewEvent, StreamId, Tag};
+use highwater::{
+    DecisionModel, Event, EventQuery, InvalidTag, NewEvent, RecordedEvent, StreamId, Tag,
+};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -84,4 +86,36 @@ fn tag(name: &str, value: &str) -> Tag {
 pub fn fold(json: &[u8]) {
     let data: Data<'_> = serde_json::from_slice(json).expect("a subscription");
     black_box(data.student);
+}
+
+/// What a decision reads of a subscription.
+#[derive(Event)]
+pub enum CourseEvent {
+    #[event(name = "student.subscribed")]
+    Subscribed { student: String },
+}
+
+/// A course as decisions know it.
+pub struct Course {
+    course: String,
+}
+
+impl Course {
+    /// A course of which nothing is known yet.
+    pub fn blank(course: &str) -> Self {
+        Self { course: course.to_owned() }
+    }
+}
+
+impl DecisionModel for Course {
+    type Event = CourseEvent;
+
+    fn query(&self) -> Result<EventQuery<CourseEvent>, InvalidTag> {
+        EventQuery::all().tagged("course", &self.course)
+    }
+
+    fn evolve(&mut self, event: &CourseEvent, _: &RecordedEvent) {
+        let CourseEvent::Subscribed { student } = event;
+        black_box(student);
+    }
 }

@@ -1,5 +1,6 @@
 //! What is appended in one go, and what comes of it.
 
+use crate::personal::marker::PERSONAL;
 use crate::{
     AppendCondition, EventId, ExpectedVersion, GlobalPosition, NewEvent, RecordedEvent, StreamId,
     StreamVersion,
@@ -9,6 +10,10 @@ use crate::{
 const MAX_APPEND_BYTES: usize = 8 * 1024 * 1024;
 /// The most events in one append.
 const MAX_APPEND_EVENTS: usize = 10_000;
+
+/// The type of the event that ends a stream. Its data is `null`, and nothing is ever appended behind
+/// it.
+pub const TOMBSTONE_TYPE: &str = "highwater.tombstone";
 
 /// Why an append can't be carried out by any store.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -23,6 +28,9 @@ pub enum InvalidAppend {
     /// One event id stands in it twice.
     #[error("event id {0} stands in the append twice")]
     EventIdTwice(EventId),
+    /// An event stands behind the one that ends its stream.
+    #[error("an event of the append stands behind the tombstone of stream {0}")]
+    BehindTombstone(StreamId),
     /// Too many events for one transaction.
     #[error("the append holds {events} events; at most {MAX_APPEND_EVENTS} are allowed")]
     TooManyEvents {
@@ -35,6 +43,32 @@ pub enum InvalidAppend {
         /// How many bytes there are.
         bytes: usize,
     },
+    /// Personal data in plain text: the store has no vault in front of it that would seal it.
+    #[error(
+        "event {event} holds personal data in plain text; append it through a vault \
+         (`Highwater::builder(…).personal_data(vault)`)"
+    )]
+    UnsealedPersonalData {
+        /// The event.
+        event: EventId,
+    },
+    /// The data uses a key of ours for something else, or a personal value shares an object with
+    /// other fields (`serde(flatten)` and internally tagged enums do that).
+    #[error(
+        "event {event} uses the key {key:?} in another way than `Personal` does; it is reserved"
+    )]
+    ReservedKey {
+        /// The event.
+        event: EventId,
+        /// The key.
+        key: &'static str,
+    },
+    /// A new value of a subject that was forgotten: there is no key for it any more.
+    #[error("event {event} holds a new value of a subject that was forgotten")]
+    SubjectForgotten {
+        /// The event.
+        event: EventId,
+    },
 }
 
 /// The events that go behind one stream.
@@ -46,6 +80,13 @@ pub struct StreamAppend {
     pub expected: ExpectedVersion,
     /// The events, in order; at least one.
     pub events: Vec<NewEvent>,
+}
+
+impl StreamAppend {
+    fn goes_on_behind_tombstone(&self) -> bool {
+        let last = self.events.len().saturating_sub(1);
+        self.events[..last].iter().any(|event| event.event_type.as_str() == TOMBSTONE_TYPE)
+    }
 }
 
 /// Events that are appended together or not at all, to one or several streams.
@@ -113,6 +154,20 @@ impl Append {
         self.events().map(|event| event.data.size_bytes()).sum()
     }
 
+    /// Takes it apart, for a store that puts it together again in other words.
+    #[cfg(feature = "runtime")]
+    pub(crate) fn into_parts(self) -> (Vec<StreamAppend>, Option<AppendCondition>) {
+        (self.streams, self.condition)
+    }
+
+    #[cfg(feature = "runtime")]
+    pub(crate) fn from_parts(
+        streams: Vec<StreamAppend>,
+        condition: Option<AppendCondition>,
+    ) -> Self {
+        Self { streams, condition }
+    }
+
     /// Checks what no store may accept.
     ///
     /// # Errors
@@ -121,8 +176,21 @@ impl Append {
         if self.streams.is_empty() || self.streams.iter().any(|part| part.events.is_empty()) {
             return Err(InvalidAppend::Empty);
         }
+        if let Some(part) = self.streams.iter().find(|part| part.goes_on_behind_tombstone()) {
+            return Err(InvalidAppend::BehindTombstone(part.stream.clone()));
+        }
         self.validate_size()?;
-        self.validate_uniqueness()
+        self.validate_uniqueness()?;
+        self.validate_privacy()
+    }
+
+    /// What reaches a store is sealed: nobody writes personal data in plain text by forgetting the
+    /// vault.
+    fn validate_privacy(&self) -> Result<(), InvalidAppend> {
+        match self.events().find(|event| PERSONAL.is_in(event.data.as_json())) {
+            Some(event) => Err(InvalidAppend::UnsealedPersonalData { event: event.id }),
+            None => Ok(()),
+        }
     }
 
     fn validate_size(&self) -> Result<(), InvalidAppend> {
@@ -202,6 +270,7 @@ impl Appended {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Personal;
 
     fn event() -> NewEvent {
         NewEvent::new("tested", &()).unwrap()
@@ -229,8 +298,18 @@ mod tests {
         );
         assert_eq!(id_twice.validate(), Err(InvalidAppend::EventIdTwice(same.id)));
 
+        let ends = vec![NewEvent::new(TOMBSTONE_TYPE, &()).unwrap(), event()];
+        let behind = Append::to(stream("a"), any, ends);
+        assert_eq!(behind.validate(), Err(InvalidAppend::BehindTombstone(stream("a"))));
+
         let large = NewEvent::new("tested", &"x".repeat(MAX_APPEND_BYTES)).unwrap();
         let large = Append::to(stream("a"), any, vec![large]);
         assert!(matches!(large.validate(), Err(InvalidAppend::TooLarge { .. })));
+
+        let secret = NewEvent::new("tested", &[Personal::of("somebody", 7)]).unwrap();
+        let unsealed = Err(InvalidAppend::UnsealedPersonalData { event: secret.id });
+        assert_eq!(Append::to(stream("a"), any, vec![event(), secret]).validate(), unsealed);
+        let innocent = NewEvent::new("tested", &"{\"$personal\":{}}").unwrap();
+        assert_eq!(Append::to(stream("a"), any, vec![innocent]).validate(), Ok(()));
     }
 }

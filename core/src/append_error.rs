@@ -31,6 +31,12 @@ pub enum AppendError {
         /// The id.
         id: EventId,
     },
+    /// The stream has ended: it may never be appended to again. Nothing was appended.
+    #[error("stream {stream} is tombstoned and takes no more events")]
+    StreamTombstoned {
+        /// The stream.
+        stream: StreamId,
+    },
     /// No store may accept this append.
     #[error("the append is not valid")]
     Invalid(#[from] InvalidAppend),

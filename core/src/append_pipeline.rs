@@ -13,8 +13,13 @@
 //!    two batches at a time touch one stream, and no append overtakes an earlier one of its stream.
 //! 2. Batches are taken from the ready appends in order of arrival. An append that doesn't fit into
 //!    a batch any more is the first of a later one: nothing is passed over for ever.
-//! 3. A conditional append is alone in its batch. Its condition may be about any event of the log,
-//!    those of its neighbours included, which the store couldn't see yet while it checks.
+//! 3. Appends with a condition and those without go in different batches, and at most one batch of
+//!    the former is in flight: a second would wait in the database for the first one's locks, on a
+//!    connection that plain appends could use. The oldest append that may go decides the kind of the
+//!    next batch, so neither kind starves the other. Two conditional appends may share a batch though
+//!    one asks about the other's events: the batch has the order of arrival, and the store answers
+//!    the second as if the first had been a batch before it. So of a crowd that decides on one state
+//!    the first wins, and the rest learn of it with the same commit.
 //! 4. Whenever an append is ready, a worker is awake or about to wake: every step that may leave
 //!    something ready ends with a notification, and a worker looks again after each batch.
 //! 5. Streams in flight are released by a guard's drop, and a caller whose answer is dropped unsent
@@ -77,8 +82,10 @@ pub enum BatchError {
 /// - One batch is one transaction. An append whose expectation doesn't hold MUST cost the others
 ///   nothing: it gets its own error and the rest commits.
 /// - The pipeline never puts two appends to one stream into one batch, nor into two batches that
-///   are written at the same time; a conditional append is a batch of its own. Other processes
-///   know nothing of this, so the writer MUST cope with writers elsewhere.
+///   are written at the same time. Other processes know nothing of this, so the writer MUST cope
+///   with writers elsewhere.
+/// - Conditional appends share a batch with their like. A condition MUST be held against the log
+///   and against those appends that stand before it in the batch and are appended.
 /// - An append whose event ids are in the log already MUST be recognised (`was_repeated`) before
 ///   its expectation is checked: the pipeline repeats appends after
 ///   [`BatchError::OutcomeUnknown`], and what the first try did must not count against the second.

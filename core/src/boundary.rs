@@ -18,6 +18,8 @@
 //! 3. Behind R, nothing passes. The condition is (Q, R). Whatever matches and stands behind R in
 //!    front of P, be it committed above the mark while we read, in flight then, or made since,
 //!    fails the append (the fourth promise), also if it is decided at the same moment.
+//!    A further try goes on from the state of the last one, by the same rule: it reads the pages
+//!    behind R, and R becomes their end.
 //! 4. Every match in front of P is at or before R, or behind it. So whoever is let through decided
 //!    on all of them.
 //!
@@ -36,7 +38,11 @@ mod boundary_error;
 #[cfg(feature = "runtime")]
 mod loaded;
 #[cfg(feature = "runtime")]
+mod reading;
+#[cfg(feature = "runtime")]
 mod repetition;
+#[cfg(feature = "runtime")]
+mod turnstiles;
 
 pub use boundary_event::{BoundaryEvent, UnfiledEvent};
 pub use composition::DecisionModels;

@@ -2,12 +2,13 @@
 -- a statement started afterwards, or will never be.
 --
 -- Every append holds a shared advisory lock whose key is a value that the sequence had before the
--- append drew its first position (append_batch, step 4). So, with `drawn` read first and the lowest
+-- append drew its first position (draw_positions). So, with `drawn` read first and the lowest
 -- such key `held` read later:
 --   an append that drew p <= drawn held a key < p before `drawn` was read. If it has not ended, its
 --   key is in pg_locks, so held < p. If it has ended, what it committed is visible to a statement
 --   started from now on, because Postgres makes a commit visible before it releases its locks.
 -- Hence everything at or before least(drawn, held) is decided. No clock takes part.
+-- Both numbers are ends of batches (draw_positions), so the mark never stands within an append.
 CREATE FUNCTION highwater.high_water_mark() RETURNS bigint
 LANGUAGE plpgsql VOLATILE
 SET plan_cache_mode = force_generic_plan

@@ -1,5 +1,225 @@
--- The one way into the log: writes a batch of appends in one transaction and says what became of
--- each. Called as a statement of its own, so the transaction ends with it.
+-- The way into the log: three functions, each called as a statement of its own, so that the
+-- transaction ends with it. append_event and append_events are short ways for what most appends are,
+-- one stream each and no condition; append_batch takes everything and says precisely what became of
+-- each append.
+--
+-- SECURITY DEFINER: whoever may append needs no right to insert, so nobody can insert past the locks.
+--
+-- # The order of locks
+--   1. Tag and type locks, sorted by key. A condition must see every matching event that commits
+--      before its own append does. So every append takes a shared lock on each of its tags and
+--      types, tagged or not, and a conditional one an exclusive lock that every matching event must
+--      meet: on one tag of an item with tags (a match carries all of them), on every type of an item
+--      with types alone, on all types of an item with neither (every event has a type).
+--      Tags share 256 locks and types 64, by hash: the server's lock table is small (some 6,400 by
+--      default), and a batch may carry thousands of tags. Two tags that share one wait for each other
+--      needlessly, for as long as a commit takes. Sorted, so that two batches can't wait in a circle.
+--   2. The draw lock and the watermark lock, both in draw_positions. Behind the tags, because readers
+--      stop below an append that holds the watermark lock: waiting for a tag must not hold readers.
+--   3. Rows are written. An entry of a unique index that somebody else is writing is waited for here,
+--      in the order of streams; it ends with a unique violation if that one commits, and is ours if it
+--      aborts.
+--
+-- # What is drawn when
+-- Positions are drawn behind the snapshot in which the streams' versions are read. Who reads a version
+-- that another append left has therefore seen that one's commit first, and draws higher positions: so
+-- within a stream positions rise with versions.
+--
+-- No step waits for a lock of an earlier one, and who holds the draw lock waits for nothing. So appends
+-- can't lock each other in a circle.
+
+-- Draws the `wanted` positions behind the one it returns, for the transaction that it runs in.
+--
+-- The watermark lock comes before the positions (high_water_mark has the proof: a lock taken
+-- afterwards would leave a moment in which a reader sees a position drawn and nobody holding it, and
+-- skips the event). It is shared with every other append, so it never waits.
+--
+-- The draw lock lets one session at a time read the sequence, lock what it read, and draw. Without it,
+-- an append could read the sequence while another has drawn half of its positions. The later one's key
+-- would then stand within the earlier one's events, and so would the mark once the earlier one has
+-- committed: readers would see half an append.
+-- It belongs to the session, as only such locks can be given back before the transaction ends. So it
+-- must be given back however this ends: a session that kept it would stop every append until it closed.
+-- One expression takes it and gives it back, with nothing in between that waits, and CASE fixes the
+-- order. Where that fails half-way (read-only, no room for a lock), the handler gives it back; where the
+-- wait for it is cancelled, the handler finds nothing to give back and Postgres warns.
+--
+-- append_event runs it under its caller's search path: hence the qualified names.
+CREATE FUNCTION highwater.draw_positions(wanted bigint) RETURNS bigint
+LANGUAGE plpgsql VOLATILE
+AS $$
+DECLARE
+    -- 24004 << 48 and 24001 << 48.
+    draw_lock constant pg_catalog.int8 := 6756525340962586624;
+    watermark constant pg_catalog.int8 := 6755680916032454656;
+BEGIN
+    RETURN CASE WHEN pg_catalog.pg_advisory_lock(draw_lock) IS NOT NULL THEN
+        CASE WHEN pg_catalog.pg_advisory_xact_lock_shared(watermark OPERATOR(pg_catalog.|)
+                pg_catalog.pg_sequence_last_value('highwater.event_position')) IS NOT NULL THEN
+            pg_catalog.setval('highwater.event_position',
+                pg_catalog.pg_sequence_last_value('highwater.event_position')
+                    OPERATOR(pg_catalog.+) wanted)
+            OPERATOR(pg_catalog.-)
+            CASE WHEN pg_catalog.pg_advisory_unlock(draw_lock) THEN wanted ELSE wanted END
+        END
+    END;
+EXCEPTION WHEN query_canceled OR OTHERS THEN
+    PERFORM pg_catalog.pg_advisory_unlock(draw_lock);
+    RAISE;
+END
+$$;
+
+-- Appends one event without tags or condition. `expected` as in append_batch. `drawn` is its
+-- position and `reached` the stream's new version; both are null, and nothing was written, if the
+-- stream isn't where it was expected.
+--
+-- Nothing but unique indexes guards it, so it doesn't matter how old a version it has read: a stream
+-- that went on since makes the insert fail.
+--
+-- A writer that is alone waits for all of this at each append, so microseconds count. Expressions
+-- are evaluated without an executor, so there is a query only where a table is read or written. And
+-- no SET search_path, which takes as long as an index entry. Instead every name is qualified and so
+-- is every operator: what the caller's search path could capture would run with the owner's rights.
+CREATE FUNCTION highwater.append_event(
+    stream             text,
+    expected           bigint,
+    id                 uuid,
+    type_of_event      text,
+    schema_of_event    bigint,
+    data_of_event      json,
+    metadata_of_event  json,
+    OUT drawn   bigint,
+    OUT reached bigint
+)
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+AS $$
+DECLARE
+    -- 24002 << 48 | 256, as in append_batch.
+    type_locks constant pg_catalog.int8 := 6755962391009165568;
+    -- A version that no stream reaches, for one that has ended.
+    tombstoned constant pg_catalog.int8 := 9223372036854775807;
+    taken pg_catalog.text;
+    head  pg_catalog.int8;
+BEGIN
+    IF pg_catalog.current_setting('synchronous_commit') OPERATOR(pg_catalog.=) 'off' THEN
+        taken := pg_catalog.set_config('synchronous_commit', 'on', true);
+    END IF;
+
+    -- Without an event the stream is new, or retention has removed them all and kept the version.
+    -- One query for both: starting a second costs more than looking into the table.
+    SELECT coalesce(
+        (SELECT CASE WHEN e.type OPERATOR(pg_catalog.=) 'highwater.tombstone' THEN tombstoned
+                     ELSE e.version END
+         FROM highwater.events e
+         WHERE e.stream_id OPERATOR(pg_catalog.=) stream ORDER BY e.version DESC LIMIT 1),
+        (SELECT CASE WHEN r.is_tombstoned THEN tombstoned ELSE r.removed_to END
+         FROM highwater.stream_retention r WHERE r.stream_id OPERATOR(pg_catalog.=) stream),
+        0) INTO head;
+    IF head OPERATOR(pg_catalog.=) tombstoned OR NOT (expected OPERATOR(pg_catalog.=) head
+        OR expected OPERATOR(pg_catalog.=) (-2)
+        OR (expected OPERATOR(pg_catalog.=) (-1) AND head OPERATOR(pg_catalog.>) 0)) THEN
+        RETURN;
+    END IF;
+
+    taken := pg_catalog.pg_advisory_xact_lock_shared(type_locks OPERATOR(pg_catalog.|)
+        (pg_catalog.hashtext(type_of_event) OPERATOR(pg_catalog.&) 63)::pg_catalog.int8);
+
+    drawn := highwater.draw_positions(1) OPERATOR(pg_catalog.+) 1;
+    reached := head OPERATOR(pg_catalog.+) 1;
+    INSERT INTO highwater.events
+        (position, version, event_id, schema_version, stream_id, type, data, metadata)
+    VALUES (drawn, reached, id, schema_of_event, stream, type_of_event, data_of_event,
+        metadata_of_event);
+END
+$$;
+
+-- Appends events without conditions, each append to one stream. All arrays have one element per
+-- event: its stream, what is expected of that stream (as in append_batch; the same for all events of
+-- an append), its place in the append (1, 2, ...), id, type, schema version, tags (an array literal,
+-- or null; the array itself is null if no event has tags), data, metadata (null if none has any).
+--
+-- Output: which events were appended (by their place in the arrays), at which positions, as which
+-- versions. An append that is missing was not written: its stream isn't where it was expected.
+--
+-- As in append_event, only unique indexes guard it.
+CREATE FUNCTION highwater.append_events(
+    event_streams         text[],
+    event_expected        bigint[],
+    event_places          integer[],
+    event_ids             uuid[],
+    event_types           text[],
+    event_schema_versions bigint[],
+    event_tags            text[],
+    event_data            json[],
+    event_metadata        json[],
+    OUT appended  integer[],
+    OUT positions bigint[],
+    OUT versions  bigint[]
+)
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+-- As in append_batch.
+SET plan_cache_mode = force_generic_plan
+AS $$
+DECLARE
+    tag_locks  constant bigint := 24002::bigint << 48;
+    type_locks constant bigint := (24002::bigint << 48) | 256;
+    -- The head of a stream that has ended: nothing goes behind it, whatever is expected.
+    tombstoned constant bigint := 9223372036854775807;
+BEGIN
+    IF current_setting('synchronous_commit') = 'off' THEN
+        PERFORM set_config('synchronous_commit', 'on', true);
+    END IF;
+
+    PERFORM pg_advisory_xact_lock_shared(k.key) FROM (
+        SELECT DISTINCT type_locks | (hashtext(u.type) & 63) AS key FROM unnest(event_types) u(type)
+        UNION
+        SELECT tag_locks | (hashtext(t.tag) & 255)
+        FROM unnest(event_tags) u(literal) CROSS JOIN LATERAL unnest(u.literal::text[]) t(tag)
+        ORDER BY key) k;
+
+    -- By subscripts: unnest of nine arrays writes each of them to a store of its own first.
+    -- OFFSET 0 keeps the version from being looked up wherever it is mentioned.
+    WITH block AS MATERIALIZED (
+        SELECT highwater.draw_positions(cardinality(event_ids)) AS before
+    ), drawn AS MATERIALIZED (
+        SELECT b.before + h.event AS position, h.event, h.head + event_places[h.event] AS version
+        FROM block b
+        CROSS JOIN (
+            SELECT u.event, coalesce(
+                (SELECT CASE e.type WHEN 'highwater.tombstone' THEN tombstoned ELSE e.version END
+                 FROM highwater.events e
+                 WHERE e.stream_id = event_streams[u.event] ORDER BY e.version DESC LIMIT 1),
+                (SELECT CASE WHEN r.is_tombstoned THEN tombstoned ELSE r.removed_to END
+                 FROM highwater.stream_retention r WHERE r.stream_id = event_streams[u.event]),
+                0) AS head
+            FROM generate_series(1, cardinality(event_ids)) u(event)
+            OFFSET 0) h
+        WHERE h.head < tombstoned AND CASE event_expected[h.event]
+            WHEN -2 THEN true WHEN -1 THEN h.head > 0 ELSE h.head = event_expected[h.event] END
+    ), written AS (
+        INSERT INTO highwater.events
+            (position, version, event_id, schema_version, stream_id, type, tags, data, metadata)
+        SELECT d.position, d.version, event_ids[d.event], event_schema_versions[d.event],
+            event_streams[d.event], event_types[d.event], event_tags[d.event]::text[],
+            event_data[d.event], event_metadata[d.event]
+        FROM drawn d
+    )
+    SELECT array_agg(d.event), array_agg(d.position), array_agg(d.version)
+    INTO appended, positions, versions
+    FROM drawn d;
+
+    IF event_tags IS NOT NULL THEN
+        INSERT INTO highwater.event_tags (tag, position, type)
+        SELECT DISTINCT t.tag COLLATE "C", d.position, event_types[d.event]
+        FROM unnest(appended, positions) d(event, position)
+        CROSS JOIN LATERAL unnest(event_tags[d.event]::text[]) t(tag)
+        ORDER BY 1, 2;
+    END IF;
+END
+$$;
+
+-- Writes a batch of appends in one transaction and says what became of each.
 --
 -- Input, in three widths:
 --   per append: appends counts them, 1 .. appends
@@ -7,18 +227,16 @@
 --     stream's version (-2 anything, -1 at least one event, else exactly this one)
 --   per event: its part, its place in the part (1, 2, ...), its stream, id, type, schema version,
 --     tags (an array literal, or null), data, metadata
---   condition_*: null, or a condition for the batch as a whole
+--   per item of a condition (condition_*, null without conditions): its append, the position behind
+--     which nothing may match, the item's types and tags (array literals)
+--   rivals: pairs of appends. The second's condition asks about an event of the first, which stands
+--     before it in the batch and isn't in the log yet: only one of them is appended
 -- Output:
 --   outcomes, per append: 0 appended, 1 a stream isn't where it was expected, 2 an event id is in
---     the log already, 3 the condition doesn't hold
---   heads, per part: the stream's version when the batch was checked
+--     the log already, 3 its condition doesn't hold
+--   heads, per part: the stream's version when the batch was checked; 9223372036854775807 if it has
+--     ended
 --   positions: the last position of every append with outcome 0, in order
---
--- Locks are taken in this order, and no statement waits for one that comes earlier:
---   tag and type locks, sorted by key  ->  watermark lock (never waits)  ->  unique index entries,
---   sorted by stream and version. So appends can't lock each other in a circle.
---
--- SECURITY DEFINER: whoever may append needs no right to insert, so nobody can insert past the locks.
 CREATE FUNCTION highwater.append_batch(
     appends               integer,
     part_appends          integer[],
@@ -33,9 +251,12 @@ CREATE FUNCTION highwater.append_batch(
     event_tags            text[],
     event_data            json[],
     event_metadata        json[],
-    condition_after       bigint,
+    condition_appends     integer[],
+    condition_after       bigint[],
     condition_types       text[],
     condition_tags        text[],
+    rivals_first          integer[],
+    rivals_second         integer[],
     OUT outcomes  integer[],
     OUT heads     bigint[],
     OUT positions bigint[]
@@ -49,7 +270,8 @@ AS $$
 DECLARE
     tag_locks  constant bigint := 24002::bigint << 48;
     type_locks constant bigint := (24002::bigint << 48) | 256;
-    lock    record;
+    -- The head of a stream that has ended: nothing goes behind it, whatever is expected.
+    tombstoned constant bigint := 9223372036854775807;
     refused record;
 BEGIN
     -- Under one snapshot, step 2 would not see what was committed while step 1 waited.
@@ -62,15 +284,8 @@ BEGIN
         PERFORM set_config('synchronous_commit', 'on', true);
     END IF;
 
-    -- Step 1: lock what conditions ask about. A condition must see every matching event that
-    -- commits before its own append does. So every append takes a shared lock on each of its tags
-    -- and types, tagged or not, and a conditional one an exclusive lock that every matching event
-    -- must meet: on one tag of an item with tags (a match carries all of them), on every type of an
-    -- item with types alone, on all types of an item with neither (every event has a type).
-    -- Tags share 256 locks and types 64, by hash: the server's lock table is small (some 6,400 by
-    -- default), and a batch may carry thousands of tags. Two tags that share one wait for each other
-    -- needlessly, for as long as a commit takes. Sorted, so that two batches can't wait in a circle.
-    IF condition_after IS NULL THEN
+    -- Step 1: lock what conditions ask about, and what they could be asking about.
+    IF condition_appends IS NULL THEN
         PERFORM pg_advisory_xact_lock_shared(k.key) FROM (
             SELECT DISTINCT type_locks | (hashtext(u.type) & 63) AS key FROM unnest(event_types) u(type)
             UNION
@@ -78,8 +293,10 @@ BEGIN
             FROM unnest(event_tags) u(literal) CROSS JOIN LATERAL unnest(u.literal::text[]) t(tag)
             ORDER BY key) k;
     ELSE
-        FOR lock IN
-            SELECT k.key, bool_or(k.is_exclusive) AS is_exclusive FROM (
+        PERFORM CASE WHEN k.is_exclusive THEN pg_advisory_xact_lock(k.key)
+                     ELSE pg_advisory_xact_lock_shared(k.key) END
+        FROM (
+            SELECT u.key, bool_or(u.is_exclusive) AS is_exclusive FROM (
                 SELECT type_locks | (hashtext(u.type) & 63) AS key, false AS is_exclusive
                 FROM unnest(event_types) u(type)
                 UNION ALL
@@ -98,14 +315,7 @@ BEGIN
                 FROM unnest(condition_types, condition_tags) i(types, tags)
                 CROSS JOIN generate_series(0, 63) n
                 WHERE cardinality(i.tags::text[]) = 0 AND cardinality(i.types::text[]) = 0
-            ) k GROUP BY k.key ORDER BY k.key
-        LOOP
-            IF lock.is_exclusive THEN
-                PERFORM pg_advisory_xact_lock(lock.key);
-            ELSE
-                PERFORM pg_advisory_xact_lock_shared(lock.key);
-            END IF;
-        END LOOP;
+            ) u GROUP BY u.key ORDER BY u.key) k;
     END IF;
 
     -- Step 2, in statements of their own: a snapshot taken before the locks were granted would not
@@ -114,15 +324,20 @@ BEGIN
     -- would with a plan made while the table was small.
     outcomes := array_fill(0, ARRAY[appends]);
     SELECT array_agg(coalesce(
-        (SELECT e.version FROM highwater.events e
-         WHERE e.stream_id = p.stream_id ORDER BY e.version DESC LIMIT 1), 0) ORDER BY p.part)
+        (SELECT CASE e.type WHEN 'highwater.tombstone' THEN tombstoned ELSE e.version END
+         FROM highwater.events e
+         WHERE e.stream_id = p.stream_id ORDER BY e.version DESC LIMIT 1),
+        (SELECT CASE WHEN r.is_tombstoned THEN tombstoned ELSE r.removed_to END
+         FROM highwater.stream_retention r WHERE r.stream_id = p.stream_id),
+        0) ORDER BY p.part)
     INTO heads
     FROM unnest(part_streams) WITH ORDINALITY p(stream_id, part);
 
     FOR refused IN
         SELECT part_appends[p.part] AS append
         FROM unnest(part_expected, heads) WITH ORDINALITY p(expected, head, part)
-        WHERE NOT CASE p.expected WHEN -2 THEN true WHEN -1 THEN p.head > 0 ELSE p.head = p.expected END
+        WHERE p.head = tombstoned
+           OR NOT CASE p.expected WHEN -2 THEN true WHEN -1 THEN p.head > 0 ELSE p.head = p.expected END
     LOOP
         outcomes[refused.append] := 1;
     END LOOP;
@@ -137,35 +352,55 @@ BEGIN
         outcomes[refused.append] := 2;
     END LOOP;
 
-    -- Step 3: the condition.
-    IF condition_after IS NOT NULL AND 0 = ANY (outcomes) THEN
-        PERFORM 1 FROM highwater.matching_positions(
-            condition_types, condition_tags, condition_after, 9223372036854775807, 1) LIMIT 1;
-        IF FOUND THEN
-            outcomes := array_replace(outcomes, 0, 3);
-        END IF;
+    -- Step 3: the conditions. Most ask about one tag, and need no call of a function.
+    IF condition_appends IS NOT NULL AND 0 = ANY (outcomes) THEN
+        FOR refused IN
+            SELECT c.append
+            FROM (
+                SELECT u.*, u.types::text[] AS type_array, u.tags::text[] AS tag_array
+                FROM unnest(condition_appends, condition_after, condition_types, condition_tags)
+                    u(append, after, types, tags)
+                WHERE outcomes[u.append] = 0
+                OFFSET 0) c
+            WHERE CASE WHEN cardinality(c.tag_array) = 1 THEN
+                (SELECT 1 FROM highwater.event_tags t
+                 WHERE t.tag = c.tag_array[1] AND t.position > c.after
+                   AND (cardinality(c.type_array) = 0 OR t.type = ANY (c.type_array))
+                 LIMIT 1) IS NOT NULL
+            ELSE
+                EXISTS (SELECT FROM highwater.matching_positions(
+                    ARRAY[c.types], ARRAY[c.tags], c.after, 9223372036854775807, 1))
+            END
+        LOOP
+            outcomes[refused.append] := 3;
+        END LOOP;
+        -- Then those that are asked about within the batch, in its order: whether the first of two
+        -- rivals is appended is known before the second is looked at.
+        FOR refused IN
+            SELECT r.first, r.second AS append
+            FROM unnest(rivals_first, rivals_second) r(first, second)
+            WHERE outcomes[r.first] = 0 AND outcomes[r.second] = 0
+            ORDER BY r.second, r.first
+        LOOP
+            IF outcomes[refused.first] = 0 THEN
+                outcomes[refused.append] := 3;
+            END IF;
+        END LOOP;
     END IF;
 
     IF NOT 0 = ANY (outcomes) THEN
         RETURN;
     END IF;
 
-    -- Step 4: the watermark lock, before the first position is drawn (high_water_mark has the
-    -- proof: a lock taken afterwards would leave a moment in which a reader sees a position drawn
-    -- and nobody holding it, and skips the event). Behind step 1, because readers stop below an
-    -- append that holds it: waiting for a tag must not hold readers. Shared with every other append:
-    -- nobody takes it exclusively, so it never waits.
-    PERFORM pg_advisory_xact_lock_shared((24001::bigint << 48) | s.last_value)
-    FROM highwater.event_position s;
-
-    -- Step 5: draw and write. Positions are drawn in the order of the batch; rows are written in
-    -- the order of streams, which is the same unless an append names several: two processes that
-    -- wrote two streams in opposite orders would wait for each other's unique entries.
-    -- A stream that another process appends to at this moment makes the insert wait for that
-    -- process's commit, and then fail with a unique violation; if it aborts instead, go on.
-    WITH drawn AS MATERIALIZED (
-        SELECT nextval('highwater.event_position') AS position, e.*
-        FROM (
+    -- Step 4: draw and write. Positions follow the order of the batch; rows are written in the order
+    -- of streams, which is the same unless an append names several: two processes that wrote two
+    -- streams in opposite orders would wait for each other's unique entries.
+    WITH block AS MATERIALIZED (
+        SELECT highwater.draw_positions(cardinality(event_ids)) AS before
+    ), drawn AS MATERIALIZED (
+        SELECT b.before + e.turn AS position, e.*
+        FROM block b
+        CROSS JOIN (
             SELECT u.*
             FROM unnest(event_parts, event_places, event_streams, event_ids, event_types,
                 event_schema_versions, event_tags, event_data, event_metadata)
@@ -194,4 +429,5 @@ END
 $$;
 
 -- Appending is granted, not given: see the crate's documentation, "Privileges".
-REVOKE ALL ON FUNCTION highwater.append_batch FROM PUBLIC;
+REVOKE ALL ON FUNCTION highwater.append_event, highwater.append_events, highwater.append_batch,
+    highwater.draw_positions FROM PUBLIC;

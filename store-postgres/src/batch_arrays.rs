@@ -4,11 +4,12 @@ use std::error::Error;
 use std::fmt;
 
 use bytes::BytesMut;
-use highwater_core::{Append, ExpectedVersion, Metadata};
+use highwater_core::{Append, ExpectedVersion, Metadata, NewEvent};
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 use uuid::Uuid;
 
 use crate::query_arrays::{QueryArrays, array_literal};
+use crate::rivals::Rivals;
 
 /// The arrays, and the order in which the appends stand in them.
 pub(crate) struct BatchArrays<'a> {
@@ -16,7 +17,9 @@ pub(crate) struct BatchArrays<'a> {
     pub(crate) order: Vec<usize>,
     parts: Parts<'a>,
     events: Events<'a>,
-    condition: Option<(i64, QueryArrays)>,
+    /// `None` if no append has a condition.
+    conditions: Option<Conditions>,
+    rivals: Rivals,
     appends: i32,
 }
 
@@ -40,26 +43,37 @@ struct Events<'a> {
     metadata: Vec<Option<Json<'a>>>,
 }
 
+/// One element per item of a query.
+#[derive(Default)]
+struct Conditions {
+    appends: Vec<i32>,
+    after: Vec<i64>,
+    types: Vec<String>,
+    tags: Vec<String>,
+}
+
 impl<'a> BatchArrays<'a> {
     /// # Errors
     /// If some metadata can't be written as JSON.
-    pub(crate) fn of(batch: &'a [Append]) -> Result<Self, serde_json::Error> {
+    pub(crate) fn of(batch: &[&'a Append]) -> Result<Self, serde_json::Error> {
+        let is_conditional = batch.iter().any(|append| append.condition().is_some());
         let mut order: Vec<_> = (0..batch.len()).collect();
-        // Rows are written in the order of streams (append_batch, step 5); drawing positions in the
-        // same order keeps the inserts into the primary key at its right end.
-        order.sort_by_key(|&index| &batch[index].streams()[0].stream);
+        if !is_conditional {
+            // Rows are written in the order of streams (append_batch, step 5); drawing positions in
+            // the same order keeps the inserts into the primary key at its right end. Conditional
+            // appends stay in the order of arrival: of two rivals, the first to come wins.
+            order.sort_by_key(|&index| &batch[index].streams()[0].stream);
+        }
         let mut arrays = Self {
             parts: Parts::default(),
             events: Events::default(),
-            // A batch with a condition has one append.
-            condition: batch.iter().find_map(Append::condition).map(|condition| {
-                (to_i64(condition.after.get()), QueryArrays::of(&condition.query))
-            }),
+            conditions: is_conditional.then(Conditions::default),
+            rivals: if is_conditional { Rivals::among(batch) } else { Rivals::default() },
             appends: batch.len() as i32,
             order: Vec::new(),
         };
-        for (place, &index) in order.iter().enumerate() {
-            arrays.push(place as i32 + 1, &batch[index])?;
+        for (number, &index) in (1..).zip(&order) {
+            arrays.push(number, batch[index])?;
         }
         arrays.order = order;
         Ok(arrays)
@@ -78,22 +92,31 @@ impl<'a> BatchArrays<'a> {
                 events.ids.push(event.id.as_uuid());
                 events.types.push(event.event_type.as_str());
                 events.schema_versions.push(i64::from(event.schema_version));
-                let tags = event.tags.iter().map(|tag| tag.as_str());
-                events.tags.push((!event.tags.is_empty()).then(|| array_literal(tags)));
+                events.tags.push(tags(event));
                 events.data.push(Json::Borrowed(event.data.as_json()));
                 events.metadata.push(metadata(&event.metadata)?);
+            }
+        }
+        if let (Some(conditions), Some(condition)) = (&mut self.conditions, source.condition()) {
+            let query = QueryArrays::of(&condition.query);
+            for (types, tags) in query.item_types.into_iter().zip(query.item_tags) {
+                conditions.appends.push(append);
+                conditions.after.push(to_i64(condition.after.get()));
+                conditions.types.push(types);
+                conditions.tags.push(tags);
             }
         }
         Ok(())
     }
 
     /// The parameters, in the function's order.
-    pub(crate) fn parameters(&self) -> [&(dyn ToSql + Sync); 16] {
-        let (parts, events) = (&self.parts, &self.events);
-        let (after, types, tags): (&(dyn ToSql + Sync), _, _) = match &self.condition {
-            Some((after, query)) => (after, &query.item_types, &query.item_tags),
-            None => (&None::<i64>, &NO_ITEMS, &NO_ITEMS),
-        };
+    pub(crate) fn parameters(&self) -> [&(dyn ToSql + Sync); 19] {
+        let (parts, events, rivals) = (&self.parts, &self.events, &self.rivals);
+        let (appends, after, types, tags): (&(dyn ToSql + Sync), &(dyn ToSql + Sync), _, _) =
+            match &self.conditions {
+                Some(all) => (&all.appends, &all.after, &all.types, &all.tags),
+                None => (&None::<Vec<i32>>, &None::<Vec<i64>>, &NO_ITEMS, &NO_ITEMS),
+            };
         [
             &self.appends,
             &parts.appends,
@@ -108,17 +131,20 @@ impl<'a> BatchArrays<'a> {
             &events.tags,
             &events.data,
             &events.metadata,
+            appends,
             after,
             types,
             tags,
+            &rivals.first,
+            &rivals.second,
         ]
     }
 }
 
 static NO_ITEMS: Vec<String> = Vec::new();
 
-/// As `append_batch` reads it.
-fn expectation(expected: ExpectedVersion) -> i64 {
+/// As the append functions read it.
+pub(crate) fn expectation(expected: ExpectedVersion) -> i64 {
     match expected {
         ExpectedVersion::Any => -2,
         ExpectedVersion::StreamExists => -1,
@@ -134,13 +160,17 @@ pub(crate) fn to_i64(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-fn metadata(metadata: &Metadata) -> Result<Option<Json<'static>>, serde_json::Error> {
+pub(crate) fn tags(event: &NewEvent) -> Option<String> {
+    let tags = event.tags.iter().map(|tag| tag.as_str());
+    (!event.tags.is_empty()).then(|| array_literal(tags))
+}
+
+pub(crate) fn metadata(metadata: &Metadata) -> Result<Option<Json<'static>>, serde_json::Error> {
     if metadata.is_empty() {
         return Ok(None);
     }
     serde_json::to_string(metadata).map(|json| Some(Json::Owned(json)))
 }
-
 /// JSON text on its way into a `json` column. `Debug` shows its size only: drivers log parameters.
 pub(crate) enum Json<'a> {
     Borrowed(&'a str),

@@ -1,4 +1,9 @@
-//! Writes batches of appends with one call of `highwater.append_batch` each.
+//! Writes batches of appends with one call of a function of the schema each.
+//!
+//! What most appends are, one stream and no condition, goes the short way (`append_event`,
+//! `append_events`). Those short ways know "appended" and "not appended"; whatever isn't appended is
+//! asked of `append_batch`, which knows why, and may append it after all. A retry under the same event
+//! ids meets a unique index on the short way, so it is `append_batch` that recognises it.
 //!
 //! What the pipeline promises holds for this process only; other processes append at the same time,
 //! also to the same streams. A unique violation tells of them: the batch is tried again at once,
@@ -8,20 +13,27 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use backon::{BackoffBuilder, ExponentialBuilder};
-use deadpool_postgres::{Client, Object, Pool};
+use deadpool_postgres::{Object, Pool};
 use highwater_core::{
     Append, AppendError, Appended, BatchError, BatchWriter, EventId, StreamHead, StreamVersion,
 };
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 
 use crate::batch_arrays::BatchArrays;
+use crate::plain_arrays::{PlainArrays, is_plain};
 use crate::read_log;
 use crate::recorded_row::from_i64;
 use crate::sqlstate::{self, Meaning};
 
-/// One round trip, and one transaction: no BEGIN and no COMMIT to wait for.
-const APPEND: &str = "SELECT outcomes, heads, positions FROM highwater.append_batch(
-    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
+/// One round trip each, and one transaction: no BEGIN and no COMMIT to wait for.
+const APPEND_EVENT: &str =
+    "SELECT drawn, reached FROM highwater.append_event($1, $2, $3, $4, $5, $6, $7)";
+const APPEND_EVENTS: &str = "SELECT appended, positions, versions FROM highwater.append_events(
+    $1, $2, $3, $4, $5, $6, $7, $8, $9)";
+pub(crate) const APPEND_BATCH: &str =
+    "SELECT outcomes, heads, positions FROM highwater.append_batch(
+    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)";
 
 /// How often a batch that others interfered with is tried again before its appends go alone.
 const TRIES_TOGETHER: usize = 2;
@@ -43,28 +55,42 @@ enum Failure {
 }
 
 /// What `append_batch` says, in the order of its arrays.
-struct Report {
-    outcomes: Vec<i32>,
-    heads: Vec<i64>,
-    positions: Vec<i64>,
+pub(crate) struct Report {
+    pub(crate) outcomes: Vec<i32>,
+    pub(crate) heads: Vec<i64>,
+    pub(crate) positions: Vec<i64>,
 }
+
+/// What the short ways say of the events that were appended: the places that they have in the
+/// arrays (from 1 on), their positions, their versions.
+#[derive(Default)]
+struct Written {
+    appended: Vec<i32>,
+    positions: Vec<i64>,
+    versions: Vec<i64>,
+}
+
+/// The database spoke of an event that wasn't sent.
+#[derive(Debug, thiserror::Error)]
+#[error("the answer names an event that wasn't sent")]
+struct NoSuchEvent;
+
+type Outcome = Result<Appended, AppendError>;
+type Outcomes = Vec<Outcome>;
 
 impl PostgresWriter {
     pub(crate) fn new(pool: Pool, statement_timeout: Duration) -> Self {
         Self { pool, patience: statement_timeout + GRACE }
     }
 
-    async fn call(&self, client: Object, arrays: &BatchArrays<'_>) -> Result<Report, Failure> {
-        let statement = client
-            .prepare_cached(APPEND)
-            .await
-            .map_err(|error| Failure::NotSent(Box::new(error)))?;
-        let parameters = arrays.parameters();
+    async fn call(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Row, Failure> {
+        let client = self.pool.get().await.map_err(|error| Failure::NotSent(Box::new(error)))?;
+        let statement =
+            client.prepare_cached(sql).await.map_err(|error| Failure::NotSent(Box::new(error)))?;
         let answered =
-            tokio::time::timeout(self.patience, client.query_one(&statement, &parameters)).await;
+            tokio::time::timeout(self.patience, client.query_one(&statement, parameters)).await;
         match answered {
-            Ok(Ok(row)) => Report::read(&row)
-                .map_err(|error| Failure::Meant(Meaning::OutcomeUnknown, Box::new(error))),
+            Ok(Ok(row)) => Ok(row),
             Ok(Err(error)) => Err(Failure::Meant(sqlstate::of_statement(&error), Box::new(error))),
             Err(elapsed) => {
                 // Nobody may get this connection next: its answer is still to come.
@@ -74,22 +100,105 @@ impl PostgresWriter {
         }
     }
 
-    async fn client(&self) -> Result<Client, BatchError> {
-        let client = self.pool.get().await;
-        client.map_err(|error| BatchError::Unavailable { source: Box::new(error) })
-    }
-
-    async fn outcomes(
+    /// The short way: the outcome of each append that was appended. The others are still to be
+    /// decided.
+    async fn call_plain(
         &self,
         batch: &[Append],
-        order: &[usize],
-        report: &Report,
-    ) -> Vec<Result<Appended, AppendError>> {
+        arrays: &PlainArrays<'_>,
+    ) -> Result<Vec<Option<Appended>>, Failure> {
+        let written = if let Some(parameters) = arrays.single() {
+            Written::of_event(&self.call(APPEND_EVENT, &parameters).await?)
+        } else {
+            Written::of_events(&self.call(APPEND_EVENTS, &arrays.parameters()).await?)
+        };
+        let written = written.map_err(unreadable)?;
+        let mut outcomes: Vec<Option<Appended>> = batch.iter().map(|_| None).collect();
+        for (event, position, version) in written.events() {
+            let owner = usize::try_from(event - 1).ok().and_then(|event| arrays.owners.get(event));
+            let append =
+                owner.and_then(|&owner| Some((batch.get(owner)?, outcomes.get_mut(owner)?)));
+            let Some((append, outcome)) = append else {
+                return Err(unreadable(NoSuchEvent));
+            };
+            // The events of an append come in their order: the last one stays.
+            let version = StreamVersion::new(version.unsigned_abs());
+            *outcome = Some(Appended {
+                position: from_i64(position),
+                heads: vec![StreamHead { stream: append.streams()[0].stream.clone(), version }],
+                was_repeated: false,
+            });
+        }
+        Ok(outcomes)
+    }
+
+    /// The long way, for what the short one left open or can't take: again and again while others
+    /// interfere.
+    async fn write_precisely(&self, batch: &[&Append]) -> Result<Outcomes, BatchError> {
+        let is_alone = batch.len() == 1;
+        let arrays = match BatchArrays::of(batch) {
+            Ok(arrays) => arrays,
+            Err(error) => return refused(is_alone, Box::new(error)),
+        };
+        let mut pauses = pauses(if is_alone { TRIES_ALONE } else { TRIES_TOGETHER });
+        loop {
+            let called = self.call(APPEND_BATCH, &arrays.parameters()).await;
+            match called.and_then(|row| Report::read(&row).map_err(unreadable)) {
+                Ok(report) => return Ok(self.outcomes(batch, &arrays.order, &report).await),
+                Err(Failure::Meant(Meaning::Interfered, source)) => match pauses.next() {
+                    Some(pause) => tokio::time::sleep(pause).await,
+                    None if is_alone => return Ok(vec![Err(AppendError::Unavailable { source })]),
+                    None => return Err(BatchError::Interfered { source }),
+                },
+                Err(failure) => return failed(is_alone, failure),
+            }
+        }
+    }
+
+    /// Decides what the short way left open of a batch that it wrote in part.
+    async fn decide_rest(
+        &self,
+        batch: &[Append],
+        written: Vec<Option<Appended>>,
+    ) -> Result<Outcomes, BatchError> {
+        let mut outcomes: Vec<Option<Outcome>> =
+            written.into_iter().map(|written| written.map(Ok)).collect();
+        let open: Vec<usize> =
+            (0..batch.len()).filter(|&index| outcomes[index].is_none()).collect();
+        let mut groups = vec![open];
+        while let Some(group) = groups.pop() {
+            if group.is_empty() {
+                continue;
+            }
+            let appends: Vec<_> = group.iter().map(|&index| &batch[index]).collect();
+            match self.write_precisely(&appends).await {
+                Ok(decided) => {
+                    for (index, outcome) in group.into_iter().zip(decided) {
+                        outcomes[index] = Some(outcome);
+                    }
+                }
+                Err(BatchError::Interfered { .. }) if group.len() > 1 => {
+                    groups.extend(group.into_iter().map(|index| vec![index]));
+                }
+                // Of the batch as a whole nobody may say "nothing was written" any more. Repeated,
+                // what was written is recognised.
+                Err(
+                    BatchError::Interfered { source }
+                    | BatchError::Unavailable { source }
+                    | BatchError::OutcomeUnknown { source },
+                ) => return Err(BatchError::OutcomeUnknown { source }),
+                Err(other) => return Err(BatchError::OutcomeUnknown { source: Box::new(other) }),
+            }
+        }
+        Ok(outcomes.into_iter().flatten().collect())
+    }
+
+    async fn outcomes(&self, batch: &[&Append], order: &[usize], report: &Report) -> Outcomes {
         let mut outcomes: Vec<_> = batch.iter().map(|_| None).collect();
         let mut positions = report.positions.iter();
         let mut heads = &report.heads[..];
         for (&index, outcome) in order.iter().zip(&report.outcomes) {
-            let append = &batch[index];
+            let append = batch[index];
             let (own_heads, others) = heads.split_at(append.streams().len().min(heads.len()));
             heads = others;
             outcomes[index] = Some(match *outcome {
@@ -118,8 +227,35 @@ impl PostgresWriter {
     }
 }
 
+impl Written {
+    fn of_event(row: &Row) -> Result<Self, tokio_postgres::Error> {
+        let drawn: Option<i64> = row.try_get(0)?;
+        let reached: Option<i64> = row.try_get(1)?;
+        Ok(match (drawn, reached) {
+            (Some(position), Some(version)) => {
+                Self { appended: vec![1], positions: vec![position], versions: vec![version] }
+            }
+            _ => Self::default(),
+        })
+    }
+
+    fn of_events(row: &Row) -> Result<Self, tokio_postgres::Error> {
+        // Null if nothing was appended.
+        Ok(Self {
+            appended: row.try_get::<_, Option<_>>(0)?.unwrap_or_default(),
+            positions: row.try_get::<_, Option<_>>(1)?.unwrap_or_default(),
+            versions: row.try_get::<_, Option<_>>(2)?.unwrap_or_default(),
+        })
+    }
+
+    fn events(&self) -> impl Iterator<Item = (i32, i64, i64)> {
+        let places = self.appended.iter().zip(&self.positions).zip(&self.versions);
+        places.map(|((&event, &position), &version)| (event, position, version))
+    }
+}
+
 impl Report {
-    fn read(row: &Row) -> Result<Self, tokio_postgres::Error> {
+    pub(crate) fn read(row: &Row) -> Result<Self, tokio_postgres::Error> {
         Ok(Self {
             outcomes: row.try_get(0)?,
             heads: row.try_get(1)?,
@@ -129,7 +265,7 @@ impl Report {
     }
 }
 
-fn appended(append: &Append, heads_before: &[i64], position: Option<i64>) -> Appended {
+pub(crate) fn appended(append: &Append, heads_before: &[i64], position: Option<i64>) -> Appended {
     let heads = append.streams().iter().zip(heads_before).map(|(part, head)| StreamHead {
         stream: part.stream.clone(),
         version: StreamVersion::new(head.unsigned_abs()).plus(part.events.len() as u64),
@@ -141,7 +277,14 @@ fn appended(append: &Append, heads_before: &[i64], position: Option<i64>) -> App
     }
 }
 
-fn conflict(append: &Append, heads: &[i64]) -> AppendError {
+/// The head of a stream that has ended.
+const TOMBSTONED: i64 = i64::MAX;
+
+pub(crate) fn conflict(append: &Append, heads: &[i64]) -> AppendError {
+    let mut parts = append.streams().iter().zip(heads);
+    if let Some((part, _)) = parts.find(|(_, head)| **head == TOMBSTONED) {
+        return AppendError::StreamTombstoned { stream: part.stream.clone() };
+    }
     let actual = |head: &i64| StreamVersion::new(head.unsigned_abs());
     append
         .streams()
@@ -157,41 +300,55 @@ fn conflict(append: &Append, heads: &[i64]) -> AppendError {
 
 #[async_trait]
 impl BatchWriter for PostgresWriter {
-    async fn write(
-        &self,
-        batch: &[Append],
-    ) -> Result<Vec<Result<Appended, AppendError>>, BatchError> {
+    async fn write(&self, batch: &[Append]) -> Result<Outcomes, BatchError> {
+        let all = || batch.iter().collect::<Vec<_>>();
+        if !batch.iter().all(is_plain) {
+            return self.write_precisely(&all()).await;
+        }
         let is_alone = batch.len() == 1;
-        let arrays = match BatchArrays::of(batch) {
+        let arrays = match PlainArrays::of(batch) {
             Ok(arrays) => arrays,
             Err(error) => return refused(is_alone, Box::new(error)),
         };
-        let mut pauses = pauses(if is_alone { TRIES_ALONE } else { TRIES_TOGETHER });
-        loop {
-            let (meaning, source) = match self.call(self.client().await?, &arrays).await {
-                Ok(report) => return Ok(self.outcomes(batch, &arrays.order, &report).await),
-                Err(Failure::NotSent(source)) => return Err(BatchError::Unavailable { source }),
-                Err(Failure::Meant(meaning, source)) => (meaning, source),
-            };
-            match meaning {
-                Meaning::OutcomeUnknown => return Err(BatchError::OutcomeUnknown { source }),
-                Meaning::Unavailable => return Err(BatchError::Unavailable { source }),
-                Meaning::Refused => return refused(is_alone, source),
-                Meaning::Interfered => match pauses.next() {
-                    Some(pause) => tokio::time::sleep(pause).await,
-                    None if is_alone => return Ok(vec![Err(AppendError::Unavailable { source })]),
-                    None => return Err(BatchError::Interfered { source }),
-                },
+        let written = match self.call_plain(batch, &arrays).await {
+            Ok(written) => written,
+            // Somebody elsewhere writes one of the streams, or one of the ids is there.
+            Err(Failure::Meant(Meaning::Interfered, _)) => {
+                return self.write_precisely(&all()).await;
             }
+            Err(failure) => return failed(is_alone, failure),
+        };
+        if written.iter().all(Option::is_none) {
+            return self.write_precisely(&all()).await;
         }
+        self.decide_rest(batch, written).await
     }
+}
+
+/// What a call that failed for good means for the batch.
+fn failed(is_alone: bool, failure: Failure) -> Result<Outcomes, BatchError> {
+    match failure {
+        Failure::NotSent(source) | Failure::Meant(Meaning::Unavailable, source) => {
+            Err(BatchError::Unavailable { source })
+        }
+        Failure::Meant(Meaning::OutcomeUnknown, source) => {
+            Err(BatchError::OutcomeUnknown { source })
+        }
+        Failure::Meant(Meaning::Interfered, source) => Err(BatchError::Interfered { source }),
+        Failure::Meant(Meaning::Refused, source) => refused(is_alone, source),
+    }
+}
+
+/// It was carried out, but what became of it can't be told.
+fn unreadable(error: impl std::error::Error + Send + Sync + 'static) -> Failure {
+    Failure::Meant(Meaning::OutcomeUnknown, Box::new(error))
 }
 
 /// One append's data mustn't fail its neighbours: in a batch, each is tried alone.
 fn refused(
     is_alone: bool,
     source: Box<dyn std::error::Error + Send + Sync>,
-) -> Result<Vec<Result<Appended, AppendError>>, BatchError> {
+) -> Result<Outcomes, BatchError> {
     if is_alone {
         Ok(vec![Err(AppendError::Refused { source })])
     } else {

@@ -6,7 +6,8 @@
 //! order that never changes behind them.
 //!
 //! - Appending: many callers' appends per transaction, several transactions at a time, one round
-//!   trip each ([`highwater_core::AppendPipeline`] in front of `highwater.append_batch`).
+//!   trip each ([`highwater_core::AppendPipeline`] in front of `highwater.append_batch` and its
+//!   short forms for plain appends).
 //! - Reading: pages below the high-water mark (`highwater.high_water_mark`), which no clock moves
 //!   and no transaction holds but an append's own.
 //!
@@ -14,32 +15,53 @@
 //! one log.
 //!
 //! # Privileges
-//! The order of the log rests on every insert passing through `highwater.append_batch`, which runs
-//! with its owner's rights. Migrate with the owning role, and let the application connect with
+//! The order of the log rests on every insert passing through `highwater.append_batch` and its two
+//! short forms, which run with their owner's rights. Migrate with the owning role, and let the application connect with
 //! another one that can append and read but neither insert nor change an event:
 //!
 //! ```sql
+//! -- Once. Of the tables that later migrations create, too, if this role migrates.
+//! ALTER DEFAULT PRIVILEGES IN SCHEMA highwater GRANT SELECT ON TABLES TO app;
+//! -- And after each migration: ALL means those that are there.
 //! REVOKE ALL ON ALL TABLES IN SCHEMA highwater FROM app;      -- INSERT among them
 //! REVOKE ALL ON ALL SEQUENCES IN SCHEMA highwater FROM app;
 //! GRANT USAGE ON SCHEMA highwater TO app;
 //! GRANT SELECT ON ALL TABLES IN SCHEMA highwater TO app;
 //! GRANT SELECT ON SEQUENCE highwater.event_position TO app;
-//! GRANT EXECUTE ON FUNCTION highwater.append_batch TO app;
+//! GRANT EXECUTE ON FUNCTION highwater.append_event, highwater.append_events,
+//!     highwater.append_batch TO app;
 //! GRANT INSERT, UPDATE ON highwater.checkpoints TO app;
+//! GRANT INSERT, UPDATE ON highwater.subject_keys TO app;
+//! GRANT INSERT, UPDATE, DELETE ON highwater.snapshots TO app;
+//! GRANT INSERT ON highwater.event_schemas TO app;
 //! ```
+//!
+//! Run the list anew with each version of this crate: `SELECT ON ALL TABLES` covers the tables that
+//! exist at that moment and none that a later migration creates, and a version may add a line.
+//!
+//! Removing events ([`Retention`](highwater_core::retention::Retention)) is the owning role's.
 
+mod append_in_transaction;
 mod batch_arrays;
 mod batch_writer;
 mod checkpoint_store;
 mod connect;
 mod connect_error;
+mod held_mark;
 mod high_water_mark;
+mod key_store;
 mod migrator;
+mod plain_arrays;
 mod postgres_options;
 mod postgres_store;
 mod query_arrays;
 mod read_log;
 mod recorded_row;
+mod retention;
+mod rivals;
+#[cfg(feature = "schema")]
+mod schema_store;
+mod snapshot_store;
 mod sqlstate;
 
 pub use connect_error::ConnectError;

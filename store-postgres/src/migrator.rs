@@ -41,6 +41,10 @@ const MIGRATIONS: &[Migration] = migrations![
     4 "0004_matching_positions",
     5 "0005_append_batch",
     6 "0006_checkpoint_beats",
+    7 "0007_snapshots",
+    8 "0008_event_schemas",
+    9 "0009_subject_keys",
+    10 "0010_retention",
 ];
 
 /// Brings the schema up to date. A role that may not change it succeeds if there is nothing to do.

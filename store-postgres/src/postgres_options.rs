@@ -13,6 +13,7 @@ pub struct PostgresOptions {
     pub(crate) read_connections: usize,
     pub(crate) connect_patience: Duration,
     pub(crate) statement_timeout: Duration,
+    pub(crate) held_mark_warning: Duration,
 }
 
 impl Default for PostgresOptions {
@@ -22,6 +23,7 @@ impl Default for PostgresOptions {
             read_connections: 8,
             connect_patience: Duration::from_secs(30),
             statement_timeout: Duration::from_secs(30),
+            held_mark_warning: Duration::from_secs(5),
         }
     }
 }
@@ -52,6 +54,15 @@ impl PostgresOptions {
     #[must_use]
     pub fn with_connect_patience(mut self, patience: Duration) -> Self {
         self.connect_patience = patience;
+        self
+    }
+
+    /// Warns (in the traces) of a transaction that appended and stays open for longer than this (5 s
+    /// unless told): all readers of the log wait for it. See
+    /// [`append_in`](crate::PostgresStore::append_in).
+    #[must_use]
+    pub fn with_held_mark_warning(mut self, open: Duration) -> Self {
+        self.held_mark_warning = open;
         self
     }
 

@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use deadpool_postgres::{Client, Pool};
+use futures::future::try_join;
 use highwater_core::{
     Append, AppendError, AppendPipeline, AppendSignal, Appended, EventId, EventStore,
-    GlobalPosition, Page, ReadError, RecordedEvent, Selection, StreamId, StreamVersion,
+    GlobalPosition, Page, ReadError, RecordedEvent, Selection, SnapshotStore, StreamId,
+    StreamVersion,
 };
 
 use crate::batch_writer::PostgresWriter;
@@ -71,13 +73,41 @@ impl PostgresStore {
             pipeline: AppendPipeline::start(writer, options.pipeline, signal.clone()),
             reads,
             signal,
-            known_mark: KnownMark::default(),
+            known_mark: KnownMark::new(options.held_mark_warning),
             address: target.address,
         }))
     }
 
     async fn client(&self) -> Result<Client, ReadError> {
         self.reads.get().await.map_err(unavailable)
+    }
+
+    /// Reads a page and the mark that ends it in one round trip, for decisions: mark first, then
+    /// whatever matches, of which those events are dropped that stand above the mark.
+    async fn read_all_at_once(
+        &self,
+        client: &Client,
+        selection: &Selection,
+        after: GlobalPosition,
+        limit: usize,
+    ) -> Result<Page, ReadError> {
+        self.known_mark.prepare(client).await?;
+        let behind = Span { after, up_to: GlobalPosition::new(u64::MAX) };
+        // Polled in this order, and what is polled first is sent first.
+        let (mark, mut events) = try_join(
+            self.known_mark.fetch(client),
+            read_log::read_span(client, selection, behind, limit),
+        )
+        .await?;
+        let is_full = events.len() >= limit;
+        let found = events.len();
+        events.retain(|event| event.position <= mark);
+        Ok(match events.last() {
+            Some(last) if is_full && events.len() == found => {
+                Page { read_to: last.position, is_last: false, events }
+            }
+            _ => Page { events, read_to: mark.max(after), is_last: true },
+        })
     }
 }
 
@@ -114,6 +144,9 @@ impl EventStore for PostgresStore {
             return Ok(page);
         }
         let client = self.client().await?;
+        if let Selection::Query(_) = selection {
+            return self.read_all_at_once(&client, selection, after, limit).await;
+        }
         let mut mark = self.known_mark.get();
         let mut is_fresh = false;
         loop {
@@ -154,6 +187,15 @@ impl EventStore for PostgresStore {
 
     fn signal(&self) -> AppendSignal {
         self.signal.clone()
+    }
+
+    #[cfg(feature = "schema")]
+    fn schemas(&self) -> Option<&dyn highwater_core::schema::SchemaStore> {
+        Some(self)
+    }
+
+    fn snapshots(&self) -> Option<&dyn SnapshotStore> {
+        Some(self)
     }
 
     async fn close(&self) {

@@ -31,6 +31,29 @@ pub(crate) fn of_statement(error: &Error) -> Meaning {
     of_code(db.code())
 }
 
+/// What became of an append within a transaction that is still open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MeaningWithin {
+    /// Somebody committed what the append collides with; called again, it sees that.
+    Overtaken,
+    /// The transaction isn't READ COMMITTED.
+    WrongIsolation,
+    /// The server doesn't accept the data itself.
+    Refused,
+    /// The transaction can't go on, or not now. It may as a whole.
+    Unavailable,
+}
+
+/// Reads the failure of an append within an open transaction: nothing of it is committed.
+pub(crate) fn of_statement_within(error: &Error) -> MeaningWithin {
+    match error.code() {
+        Some(code) if *code == SqlState::UNIQUE_VIOLATION => MeaningWithin::Overtaken,
+        Some(code) if *code == SqlState::INVALID_TRANSACTION_STATE => MeaningWithin::WrongIsolation,
+        Some(code) if of_code(code) == Meaning::Refused => MeaningWithin::Refused,
+        _ => MeaningWithin::Unavailable,
+    }
+}
+
 /// True if connecting again can't help before somebody changes something: wrong password or user,
 /// no such database, no right to connect.
 pub(crate) fn is_refusal_to_connect(error: &Error) -> bool {

@@ -20,6 +20,8 @@ pub(crate) struct Known {
     pub(crate) head: GlobalPosition,
     /// The version of each of the batch's streams.
     pub(crate) versions: HashMap<StreamId, StreamVersion>,
+    /// Those of them that have ended.
+    pub(crate) tombstoned: HashSet<StreamId>,
     /// The events that stand under the batch's ids: the batch, or a part of it, was here before.
     pub(crate) found: Vec<RecordedEvent>,
 }
@@ -67,6 +69,9 @@ impl<'a> BatchPlan<'a> {
     }
 
     fn conflict(&self, part: &StreamAppend) -> Option<AppendError> {
+        if self.known.tombstoned.contains(&part.stream) {
+            return Some(AppendError::StreamTombstoned { stream: part.stream.clone() });
+        }
         let actual = self.version(&part.stream);
         (!part.expected.is_met_by(actual)).then(|| AppendError::VersionConflict {
             stream: part.stream.clone(),

@@ -76,7 +76,7 @@ fn before_commit(error: sqlx::Error) -> BatchError {
     SqliteFault::from(error).before_commit()
 }
 
-async fn plan<'a>(
+pub(crate) async fn plan<'a>(
     connection: &mut SqliteConnection,
     batch: &'a [Append],
 ) -> Result<BatchPlan<'a>, BatchError> {
@@ -104,9 +104,14 @@ async fn known(connection: &mut SqliteConnection, batch: &[Append]) -> Result<Kn
     let names: Vec<&str> = streams.iter().map(|stream| stream.as_str()).collect();
     let json = serde_json::to_string(&names)
         .map_err(|error| BatchError::Unavailable { source: Box::new(error) })?;
-    let heads: Vec<(i64, Option<i64>)> = sqlx::query_as(
-        "SELECT -1, max(position) FROM highwater_events UNION ALL SELECT key, \
-         (SELECT max(version) FROM highwater_events WHERE stream_id = value) FROM json_each(?)",
+    // A stream that lost its last event goes on behind its mark: no version is given twice.
+    let heads: Vec<(i64, i64, bool)> = sqlx::query_as(
+        "SELECT -1, coalesce(max(position), 0), 0 FROM highwater_events UNION ALL SELECT key, max(\
+         coalesce((SELECT max(version) FROM highwater_events WHERE stream_id = value), 0), \
+         coalesce(r.removed_to, 0)), coalesce((SELECT type = 'highwater.tombstone' \
+         FROM highwater_events WHERE stream_id = value ORDER BY version DESC LIMIT 1), \
+         r.is_tombstoned, 0) \
+         FROM json_each(?) LEFT JOIN highwater_stream_retention r ON r.stream_id = value",
     )
     .bind(json)
     .fetch_all(connection)
@@ -114,12 +119,15 @@ async fn known(connection: &mut SqliteConnection, batch: &[Append]) -> Result<Kn
     .map_err(before_commit)?;
     let mut known =
         Known { found, versions: HashMap::with_capacity(streams.len()), ..Known::default() };
-    for (key, number) in heads {
-        let number = number.unwrap_or(0).unsigned_abs();
+    for (key, number, is_tombstoned) in heads {
+        let number = number.unsigned_abs();
         match usize::try_from(key) {
             Err(_) => known.head = GlobalPosition::new(number),
             Ok(index) => {
                 let stream = streams[index].clone();
+                if is_tombstoned {
+                    known.tombstoned.insert(stream.clone());
+                }
                 known.versions.insert(stream, StreamVersion::new(number));
             }
         }
@@ -186,7 +194,7 @@ async fn insert<R>(
     Ok(())
 }
 
-async fn insert_events(
+pub(crate) async fn insert_events(
     connection: &mut SqliteConnection,
     placed: &[Placed<'_>],
 ) -> Result<(), BatchError> {
@@ -210,7 +218,7 @@ async fn insert_events(
     .await
 }
 
-async fn insert_tags(
+pub(crate) async fn insert_tags(
     connection: &mut SqliteConnection,
     placed: &[Placed<'_>],
 ) -> Result<(), BatchError> {

@@ -39,6 +39,10 @@ async fn apply(connection: &mut SqliteConnection) -> Result<(), MigrateError> {
     let mut migrator = Migrator::with_migrations(vec![
         migration(1, "log", include_str!("../migrations/0001_log.sql")),
         migration(2, "checkpoint beats", include_str!("../migrations/0002_checkpoint_beats.sql")),
+        migration(3, "snapshots", include_str!("../migrations/0003_snapshots.sql")),
+        migration(4, "event schemas", include_str!("../migrations/0004_event_schemas.sql")),
+        migration(5, "subject keys", include_str!("../migrations/0005_subject_keys.sql")),
+        migration(6, "retention", include_str!("../migrations/0006_retention.sql")),
     ]);
     migrator.dangerous_set_table_name("highwater_migrations");
     migrator.run_direct(None, connection, false).await

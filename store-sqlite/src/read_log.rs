@@ -4,7 +4,7 @@
 
 use highwater_core::{
     EventId, GlobalPosition, Page, Query, ReadError, RecordedEvent, Selection, StreamId,
-    StreamVersion,
+    StreamVersion, TOMBSTONE_TYPE,
 };
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Executor, Sqlite, SqlitePool};
@@ -13,6 +13,7 @@ use crate::high_water_mark::high_water_mark;
 use crate::query_sql::{Span, groups, select_events};
 use crate::recorded_row::{all_recorded, column_limit, column_number, event_columns};
 use crate::result_code::SqliteFault;
+use crate::retention::{check_along_stream, check_log, check_stream};
 
 /// Reads up to `limit` events of a stream behind a version.
 pub(crate) async fn read_stream(
@@ -21,17 +22,25 @@ pub(crate) async fn read_stream(
     after: StreamVersion,
     limit: usize,
 ) -> Result<Vec<RecordedEvent>, ReadError> {
+    let mut reader = readers
+        .acquire()
+        .await
+        .map_err(|error| SqliteFault::from(error).in_read(GlobalPosition::START))?;
     let rows = sqlx::query(concat!(
         "SELECT ",
         event_columns!(),
-        " FROM highwater_events WHERE stream_id = ? AND version > ? ORDER BY version LIMIT ?",
+        " FROM highwater_events WHERE stream_id = ? AND version > ? AND type <> ? \
+         ORDER BY version LIMIT ?",
     ))
     .bind(stream.as_str())
     .bind(column_number(after.get()))
+    .bind(TOMBSTONE_TYPE)
     .bind(column_limit(limit))
-    .fetch_all(readers)
+    .fetch_all(&mut *reader)
     .await;
-    decoded(rows, GlobalPosition::START)
+    let events = decoded(rows, GlobalPosition::START)?;
+    check_stream(&mut *reader, stream, after).await?;
+    Ok(events)
 }
 
 /// Reads up to `limit` events behind a position that a selection wants.
@@ -53,11 +62,17 @@ pub(crate) async fn read_all(
         Selection::Stream(stream) => select_stream(stream, span).fetch_all(&mut *reader).await,
         Selection::Query(query) => {
             let events = read_query(&mut reader, query, span).await?;
+            check_log(&mut *reader, after).await?;
             return Ok(Page::of(events, limit, after, head));
         }
         unknown => return Err(unsupported(unknown)),
     };
-    Ok(Page::of(decoded(rows, after)?, limit, after, head))
+    let events = decoded(rows, after)?;
+    check_log(&mut *reader, after).await?;
+    if let Selection::Stream(stream) = selection {
+        check_along_stream(&mut *reader, stream, after).await?;
+    }
+    Ok(Page::of(events, limit, after, head))
 }
 
 type Select<'q> = sqlx::query::Query<'q, Sqlite, sqlx::sqlite::SqliteArguments>;
@@ -73,14 +88,15 @@ fn select_all<'q>(span: Span) -> Select<'q> {
     .bind(column_limit(span.limit))
 }
 
-/// Along the log: the plus signs keep SQLite from collecting the whole category by the index of
-/// streams and sorting it for each page.
+/// Along the log: the plus sign keeps SQLite from collecting the whole category by the index of
+/// streams and sorting it for each page. A tenant's stream has "@tenant/" in front of its category.
 fn select_category<'q>(category: &str, span: Span) -> Select<'q> {
     sqlx::query(concat!(
         "SELECT ",
         event_columns!(),
-        " FROM highwater_events WHERE position > ? AND position <= ? AND +stream_id >= ? AND +stream_id < ?",
-        " ORDER BY position LIMIT ?",
+        " FROM highwater_events WHERE position > ? AND position <= ? AND CASE",
+        " WHEN substr(stream_id, 1, 1) = '@' THEN substr(stream_id, instr(stream_id, '/') + 1)",
+        " ELSE +stream_id END BETWEEN ? AND ? ORDER BY position LIMIT ?",
     ))
     .bind(column_number(span.after.get()))
     .bind(column_number(span.up_to.get()))

@@ -5,7 +5,9 @@
 
 use std::error::Error;
 
-use highwater_core::{BatchError, CheckpointError, GlobalPosition, ReadError};
+use highwater_core::{
+    BatchError, CheckpointError, GlobalPosition, ReadError, SnapshotError, StreamId,
+};
 
 // https://www.sqlite.org/rescode.html. The lowest byte of an extended code is the primary one.
 const BUSY: i32 = 5;
@@ -99,6 +101,11 @@ impl SqliteFault {
             Self::Corrupt(_) => corrupt(after, self),
             _ => ReadError::Unavailable { source: Box::new(self) },
         }
+    }
+
+    /// What reading or writing a stream's snapshots failed with.
+    pub(crate) fn of_snapshot(self, stream: &StreamId) -> SnapshotError {
+        SnapshotError::Unavailable { stream: stream.clone(), source: Box::new(self) }
     }
 
     /// What reading or moving a consumer's checkpoint failed with.

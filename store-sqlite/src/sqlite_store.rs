@@ -1,5 +1,6 @@
 //! [`SqliteStore`]: the parts of this crate put together as an `EventStore`.
 
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -7,21 +8,21 @@ use async_trait::async_trait;
 use highwater_core::{
     Append, AppendError, AppendPipeline, AppendSignal, Appended, CheckpointError, CheckpointStore,
     Claim, EventId, EventStore, GlobalPosition, Page, Payload, ReadError, RecordedEvent, Selection,
-    Standing, StreamId, StreamVersion,
+    Snapshot, SnapshotError, SnapshotStore, Standing, StateSchema, StreamId, StreamVersion,
 };
 
 use crate::batch_writer::Appends;
 use crate::connections::Connections;
 use crate::high_water_mark::high_water_mark;
 use crate::result_code::SqliteFault;
-use crate::{OpenError, SqliteOptions, checkpoint_store, read_log};
+use crate::{OpenError, SqliteOptions, checkpoint_store, read_log, snapshot_store};
 
 /// The log in one SQLite file: durable, for the processes of one machine.
 ///
 /// An acknowledged append has been synced to the disk. Concurrent appends of a process share
 /// transactions; those of several processes take turns. Readers never wait for writers.
 pub struct SqliteStore {
-    connections: Arc<Connections>,
+    pub(crate) connections: Arc<Connections>,
     pipeline: AppendPipeline,
     signal: AppendSignal,
 }
@@ -103,6 +104,15 @@ impl EventStore for SqliteStore {
         self.signal.clone()
     }
 
+    #[cfg(feature = "schema")]
+    fn schemas(&self) -> Option<&dyn highwater_core::schema::SchemaStore> {
+        Some(self)
+    }
+
+    fn snapshots(&self) -> Option<&dyn SnapshotStore> {
+        Some(self)
+    }
+
     async fn close(&self) {
         // Readers and checkpoints go on: consumers may still be finishing what they have read.
         self.pipeline.close().await;
@@ -126,5 +136,29 @@ impl CheckpointStore for SqliteStore {
 
     async fn standing(&self, consumer: &str) -> Result<Option<Standing>, CheckpointError> {
         checkpoint_store::standing(&self.connections, consumer).await
+    }
+}
+
+#[async_trait]
+impl SnapshotStore for SqliteStore {
+    async fn load_snapshot(
+        &self,
+        stream: &StreamId,
+        schema: &StateSchema,
+        at_most: StreamVersion,
+    ) -> Result<Option<Snapshot>, SnapshotError> {
+        snapshot_store::load(&self.connections, stream, schema, at_most).await
+    }
+
+    async fn save_snapshot(
+        &self,
+        snapshot: &Snapshot,
+        keep: NonZeroUsize,
+    ) -> Result<(), SnapshotError> {
+        snapshot_store::save(&self.connections, snapshot, keep).await
+    }
+
+    async fn delete_snapshots(&self, stream: &StreamId) -> Result<(), SnapshotError> {
+        snapshot_store::delete(&self.connections, stream).await
     }
 }

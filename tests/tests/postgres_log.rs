@@ -8,6 +8,8 @@ mod conditions;
 mod opening;
 #[path = "postgres_log/raw_session.rs"]
 mod raw_session;
+#[path = "postgres_log/short_ways.rs"]
+mod short_ways;
 #[path = "postgres_log/under_load.rs"]
 mod under_load;
 #[path = "postgres_log/waiting.rs"]
@@ -24,7 +26,7 @@ use highwater::{
     NewEvent, Query, QueryItem, Selection, StreamId, StreamVersion, Tag,
 };
 use highwater_tests::services::{self, Database};
-use raw_session::Session;
+use raw_session::{Session, Way};
 
 /// Environment variable: how long the tests under load run, in seconds.
 const SECONDS: &str = "HIGHWATER_TEST_SECONDS";

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use highwater::Event;
+use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::accounts::stream_of;
@@ -15,18 +16,20 @@ pub(super) const INSERT: &str = "
 
 impl RawSession {
     /// Inserts an event into each of `streams` in one transaction.
-    async fn insert_each(&self, streams: &[String], version: i64, event_type: &str, data: &str) {
-        let data = vec![data; streams.len()];
+    async fn insert_each<S>(&self, streams: &[String], version: i64, event_type: &str, data: &[S])
+    where
+        S: ToSql + Sync,
+    {
         self.client
             .execute(&self.statements.insert_batch, &[&streams, &version, &event_type, &data])
             .await
             .expect("nobody else writes these streams");
     }
 
-    /// Inserts `count` events into new streams in one transaction.
-    pub async fn insert_batch(&self, count: usize, event_type: &str, data: &str) {
-        let streams: Vec<_> = (0..count).map(|_| format!("account-{}", Uuid::now_v7())).collect();
-        self.insert_each(&streams, 1, event_type, data).await;
+    /// Inserts an event into a new stream for each of `data`, in one transaction.
+    pub async fn insert_batch(&self, data: Vec<String>, event_type: &str) {
+        let streams: Vec<_> = data.iter().map(|_| format!("account-{}", Uuid::now_v7())).collect();
+        self.insert_each(&streams, 1, event_type, &data).await;
     }
 }
 
@@ -37,6 +40,7 @@ impl RawLog {
         let streams: Vec<_> = accounts.map(stream_of).collect();
         let event = history(version);
         let data = event.encode().expect("this is JSON");
-        session.insert_each(&streams, version as i64, event.event_type(), data.as_json()).await;
+        let data = vec![data.as_json(); streams.len()];
+        session.insert_each(&streams, version as i64, event.event_type(), &data).await;
     }
 }

@@ -11,7 +11,7 @@ use super::{JsonBytes, RawSession};
 use crate::account::decode_by_hand;
 
 /// Events per page: what was fastest of 100, 1,000 and 5,000.
-const PAGE: i64 = 5_000;
+pub(super) const PAGE: i64 = 5_000;
 const NEXT_PAGE: &str = "
     SELECT position, stream_id, version, type, data FROM events
     WHERE position > $1 ORDER BY position LIMIT $2";

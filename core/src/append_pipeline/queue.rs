@@ -18,6 +18,10 @@ pub(super) struct Waiting {
 /// The order of arrival.
 type Turn = u64;
 
+/// How many conditional appends a batch holds at most: whether one asks about the other is looked at
+/// in pairs.
+const CONDITIONAL_APPENDS: usize = 100;
+
 /// Appends that wait for a batch.
 ///
 /// An append waits for every earlier one that shares a stream with it, and for nothing else. Turns
@@ -31,6 +35,8 @@ pub(super) struct Queue {
     blocked: HashMap<Turn, (Waiting, usize)>,
     /// Appends that hold all of their streams.
     ready: BTreeMap<Turn, Waiting>,
+    /// True while a batch of conditional appends is written (invariant 3).
+    has_conditions_in_flight: bool,
     pub(super) is_closed: bool,
 }
 
@@ -57,16 +63,19 @@ impl Queue {
         }
     }
 
+    /// True if [`Queue::take_batch`] would find something. (Where conditions are in flight it may say
+    /// so in vain: a worker that wakes and finds nothing goes back to sleep.)
     pub(super) fn has_ready(&self) -> bool {
         !self.ready.is_empty()
     }
 
     /// Takes the next batch; empty if nothing is ready. The appends keep their streams until they
-    /// are [released](Self::release).
+    /// are [released](Self::release_batch).
     pub(super) fn take_batch(&mut self, limits: &PipelineLimits) -> Vec<Waiting> {
-        let mut batch = Vec::new();
+        let mut batch: Vec<Waiting> = Vec::new();
         let (mut events, mut bytes) = (0, 0);
         let mut from = 0;
+        let mut is_of_conditions = None;
         while let Some((&turn, next)) = self.ready.range(from..).next() {
             from = turn + 1;
             let (more_events, more_bytes) = (next.append.event_count(), weight_bytes(&next.append));
@@ -77,8 +86,13 @@ impl Queue {
                 self.leave_out(turn);
                 continue;
             }
-            if is_conditional && !is_first {
+            if is_conditional && self.has_conditions_in_flight
+                || *is_of_conditions.get_or_insert(is_conditional) != is_conditional
+            {
                 continue;
+            }
+            if is_conditional && batch.len() == CONDITIONAL_APPENDS {
+                break;
             }
             let fits = events + more_events <= limits.batch_events
                 && bytes + more_bytes <= limits.batch_bytes;
@@ -88,15 +102,22 @@ impl Queue {
             events += more_events;
             bytes += more_bytes;
             batch.extend(self.ready.remove(&turn));
-            if is_conditional {
-                break;
-            }
         }
+        self.has_conditions_in_flight |= is_of_conditions == Some(true);
         batch
     }
 
-    /// Gives the streams of a settled append to those who wait behind it.
-    pub(super) fn release(&mut self, append: &Append) {
+    /// Gives the streams of a batch that ended to those who wait behind it.
+    pub(super) fn release_batch(&mut self, batch: &[Append]) {
+        if batch.iter().any(|append| append.condition().is_some()) {
+            self.has_conditions_in_flight = false;
+        }
+        for append in batch {
+            self.release(append);
+        }
+    }
+
+    fn release(&mut self, append: &Append) {
         for part in append.streams() {
             let Entry::Occupied(mut held) = self.streams.entry(part.stream.clone()) else {
                 continue;

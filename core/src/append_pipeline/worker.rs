@@ -67,9 +67,7 @@ impl Shared {
     pub(super) fn release(&self, batch: &[crate::Append]) {
         let has_ready = {
             let mut queue = self.queue();
-            for append in batch {
-                queue.release(append);
-            }
+            queue.release_batch(batch);
             queue.has_ready()
         };
         if has_ready {

@@ -16,7 +16,10 @@ use std::time::Duration;
 use backon::{BackoffBuilder, ExponentialBuilder};
 
 use super::loaded::filed;
+use super::reading::Reading;
 use super::repetition::first_outcome;
+use super::turnstiles::Turnstiles;
+use crate::command_handler::NewCommandId;
 use crate::{
     AppendError, Boundary, BoundaryError, BoundaryEvent, CommandId, DecisionModels, EventId,
     EventStore, GlobalPosition, LoadBoundaryError, Metadata, NewEvent, StreamHead, StreamId,
@@ -97,6 +100,8 @@ pub struct BoundaryReceipt {
 #[derive(Clone)]
 pub struct Boundaries {
     store: Arc<dyn EventStore>,
+    new_id: NewCommandId,
+    turnstiles: Turnstiles,
 }
 
 /// How one try at a decision ended.
@@ -112,7 +117,23 @@ impl Boundaries {
     /// Decides against `store`.
     #[must_use]
     pub fn new(store: Arc<dyn EventStore>) -> Self {
-        Self { store }
+        Self { store, new_id: Arc::new(CommandId::new), turnstiles: Turnstiles::default() }
+    }
+
+    /// Decides under the ids that `new_id` makes where none is given (fresh ones unless told); see
+    /// [`CommandHandler::with_command_ids`](crate::CommandHandler::with_command_ids).
+    #[must_use]
+    pub fn with_command_ids(
+        mut self,
+        new_id: impl Fn() -> CommandId + Send + Sync + 'static,
+    ) -> Self {
+        self.new_id = Arc::new(new_id);
+        self
+    }
+
+    /// The same for a part of the log: decisions through both queue at the same turnstiles.
+    pub(crate) fn within(&self, store: Arc<dyn EventStore>) -> Self {
+        Self { store, ..self.clone() }
     }
 
     /// Reads `model` (one, or a tuple of several); see [`Boundary::load`].
@@ -130,8 +151,11 @@ impl Boundaries {
     }
 
     /// Loads `model` (one, or a tuple of several), lets `decide` answer, and appends its events if
-    /// nothing that the models ask for was appended meanwhile; otherwise all of it again, up to 10
-    /// times, with growing pauses. Returns once the events are durable.
+    /// nothing that the models ask for was appended meanwhile; otherwise takes in what was, and
+    /// decides again, up to 10 times, with growing pauses. Returns once the events are durable.
+    ///
+    /// Decisions of one process that get in each other's way queue, in order of arrival, and the
+    /// first one goes on alone; so only those of other processes cost it further tries.
     ///
     /// `decide` must be pure, as it may be called several times: it answers from the state alone
     /// and changes nothing. See [`BoundaryEvent`] for the streams that its events go behind.
@@ -148,7 +172,7 @@ impl Boundaries {
         decide: impl Fn(&M) -> Result<Vec<E>, R> + Send + Sync,
     ) -> Result<BoundaryReceipt, BoundaryError<R>>
     where
-        M: DecisionModels + Clone,
+        M: DecisionModels,
         E: BoundaryEvent,
         R: Error + Send + Sync + 'static,
     {
@@ -174,78 +198,124 @@ impl Boundaries {
         decide: impl Fn(&M) -> Result<Vec<E>, R> + Send + Sync,
     ) -> Result<BoundaryReceipt, BoundaryError<R>>
     where
-        M: DecisionModels + Clone,
+        M: DecisionModels,
         E: BoundaryEvent,
         R: Error + Send + Sync + 'static,
     {
-        let may_have_run = metadata.command.is_some();
-        let command = metadata.command.unwrap_or_else(CommandId::new);
-        let metadata = metadata.with_command(command);
-        let mut pauses = retry_pauses();
-        loop {
-            let tried = self.try_once(command, &metadata, model.clone(), &decide).await?;
-            if let Tried::Appended(receipt) = tried {
-                return Ok(receipt);
-            }
-            if may_have_run && let Some(first) = self.first_outcome(command).await? {
-                return Ok(first);
-            }
-            match tried {
-                Tried::Appended(receipt) | Tried::NothingToDo(receipt) => return Ok(receipt),
-                Tried::Rejected(rejection) => return Err(BoundaryError::Rejected(rejection)),
-                Tried::Overtaken => match pauses.next() {
-                    Some(pause) => tokio::time::sleep(pause).await,
-                    None => {
-                        return Err(BoundaryError::Contended { command, attempts: MAX_ATTEMPTS });
-                    }
-                },
-            }
-        }
+        let mut reading = Reading::of(self.store.clone(), model).map_err(BoundaryError::Load)?;
+        self.decide_in(&mut reading, metadata, &decide).await
     }
 
-    async fn try_once<M, E, R>(
+    /// Like [`Boundaries::decide_with`], on a boundary that is kept: only what is new is read. Its
+    /// store is the one that is appended to.
+    ///
+    /// For a boundary with a long past that is decided on again and again. It needn't be up to date.
+    ///
+    /// # Errors
+    /// As [`Boundaries::decide`]. After [`LoadBoundaryError::Decode`] the boundary's state may hold a
+    /// part of the event that could not be read: load another.
+    ///
+    /// # Cancel safety
+    /// As [`Boundaries::decide_with`]; the boundary can be used further.
+    pub async fn decide_on<M, E, R>(
         &self,
-        command: CommandId,
-        metadata: &Metadata,
-        model: M,
-        decide: &(impl Fn(&M) -> Result<Vec<E>, R> + Send + Sync),
-    ) -> Result<Tried<R>, BoundaryError<R>>
+        boundary: &mut Boundary<M>,
+        metadata: Metadata,
+        decide: impl Fn(&M) -> Result<Vec<E>, R> + Send + Sync,
+    ) -> Result<BoundaryReceipt, BoundaryError<R>>
     where
         M: DecisionModels,
         E: BoundaryEvent,
         R: Error + Send + Sync + 'static,
     {
-        let boundary = self.load(model).await.map_err(BoundaryError::Load)?;
-        let events = match decide(boundary.state()) {
-            Ok(decided) => {
-                new_events(&decided, command, metadata).map_err(BoundaryError::Unfiled)?
-            }
-            Err(rejection) => return Ok(Tried::Rejected(rejection)),
-        };
-        let receipt =
-            |position, heads| BoundaryReceipt { command, position, heads, was_repeated: false };
-        let Some(append) = filed(events, boundary.condition()) else {
-            return Ok(Tried::NothingToDo(receipt(boundary.read_to(), Vec::new())));
-        };
-        match self.store.append(append).await {
-            // The events of this try stood in the log already; the earlier run may have had more.
-            Ok(appended) if appended.was_repeated => Ok(Tried::Overtaken),
-            Ok(appended) => Ok(Tried::Appended(receipt(appended.position, appended.heads))),
-            // The earlier run emitted something else.
-            Err(AppendError::EventIdTaken { .. }) => Ok(Tried::Overtaken),
-            Err(error) if error.is_conflict() => Ok(Tried::Overtaken),
-            Err(source) => Err(BoundaryError::Append { command, source }),
-        }
+        self.decide_in(boundary.reading(), metadata, &decide).await
     }
 
-    async fn first_outcome<R: Error + 'static>(
+    async fn decide_in<M, E, R>(
         &self,
-        command: CommandId,
-    ) -> Result<Option<BoundaryReceipt>, BoundaryError<R>> {
-        first_outcome(&*self.store, command)
-            .await
-            .map_err(|source| BoundaryError::Load(LoadBoundaryError::Read(source)))
+        reading: &mut Reading<M>,
+        metadata: Metadata,
+        decide: &(impl Fn(&M) -> Result<Vec<E>, R> + Send + Sync),
+    ) -> Result<BoundaryReceipt, BoundaryError<R>>
+    where
+        M: DecisionModels,
+        E: BoundaryEvent,
+        R: Error + Send + Sync + 'static,
+    {
+        let may_have_run = metadata.command.is_some();
+        let command = metadata.command.unwrap_or_else(|| (self.new_id)());
+        let metadata = metadata.with_command(command);
+        let gates = self.turnstiles.gates_of(reading.query());
+        let mut passage = match gates.are_crowded() {
+            true => Some(gates.pass().await),
+            false => None,
+        };
+        let mut pauses = retry_pauses();
+        loop {
+            reading.read_on().await.map_err(BoundaryError::Load)?;
+            let tried = try_once(command, &metadata, reading, decide).await?;
+            if let Tried::Appended(receipt) = tried {
+                return Ok(receipt);
+            }
+            if may_have_run && let Some(first) = first_run(&**reading.store(), command).await? {
+                return Ok(first);
+            }
+            match tried {
+                Tried::Appended(receipt) | Tried::NothingToDo(receipt) => return Ok(receipt),
+                Tried::Rejected(rejection) => return Err(BoundaryError::Rejected(rejection)),
+                Tried::Overtaken => {}
+            }
+            let Some(pause) = pauses.next() else {
+                return Err(BoundaryError::Contended { command, attempts: MAX_ATTEMPTS });
+            };
+            if passage.is_none() {
+                // The wait for others is pause enough.
+                passage = Some(gates.pass().await);
+            } else {
+                tokio::time::sleep(pause).await;
+            }
+        }
     }
+}
+
+async fn try_once<M, E, R>(
+    command: CommandId,
+    metadata: &Metadata,
+    reading: &Reading<M>,
+    decide: &(impl Fn(&M) -> Result<Vec<E>, R> + Send + Sync),
+) -> Result<Tried<R>, BoundaryError<R>>
+where
+    M: DecisionModels,
+    E: BoundaryEvent,
+    R: Error + Send + Sync + 'static,
+{
+    let events = match decide(reading.state()) {
+        Ok(decided) => new_events(&decided, command, metadata).map_err(BoundaryError::Unfiled)?,
+        Err(rejection) => return Ok(Tried::Rejected(rejection)),
+    };
+    let receipt =
+        |position, heads| BoundaryReceipt { command, position, heads, was_repeated: false };
+    let Some(append) = filed(events, reading.condition()) else {
+        return Ok(Tried::NothingToDo(receipt(reading.read_to(), Vec::new())));
+    };
+    match reading.store().append(append).await {
+        // The events of this try stood in the log already; the earlier run may have had more.
+        Ok(appended) if appended.was_repeated => Ok(Tried::Overtaken),
+        Ok(appended) => Ok(Tried::Appended(receipt(appended.position, appended.heads))),
+        // The earlier run emitted something else.
+        Err(AppendError::EventIdTaken { .. }) => Ok(Tried::Overtaken),
+        Err(error) if error.is_conflict() => Ok(Tried::Overtaken),
+        Err(source) => Err(BoundaryError::Append { command, source }),
+    }
+}
+
+async fn first_run<R: Error + 'static>(
+    store: &dyn EventStore,
+    command: CommandId,
+) -> Result<Option<BoundaryReceipt>, BoundaryError<R>> {
+    first_outcome(store, command)
+        .await
+        .map_err(|source| BoundaryError::Load(LoadBoundaryError::Read(source)))
 }
 
 fn new_events<E: BoundaryEvent>(

@@ -1,6 +1,6 @@
 //! Which stream an event of a boundary goes behind.
 
-use crate::{EncodeError, Event, InvalidStreamId, NewEvent, StreamId};
+use crate::{EncodeError, Event, EventType, InvalidStreamId, NewEvent, StreamId};
 
 /// Why an event can't be appended.
 #[derive(Debug, thiserror::Error)]
@@ -15,13 +15,13 @@ pub enum UnfiledEvent {
     )]
     NoTag {
         /// The event's type.
-        event_type: &'static str,
+        event_type: EventType,
     },
     /// Its first tag can't name a stream.
     #[error("the first tag of event {event_type} can't name a stream: name the stream yourself")]
     Stream {
         /// The event's type.
-        event_type: &'static str,
+        event_type: EventType,
         /// What is wrong with it.
         #[source]
         source: InvalidStreamId,
@@ -53,9 +53,10 @@ pub trait BoundaryEvent: Send + Sync {
 impl<E: Event> BoundaryEvent for E {
     fn to_filed(&self) -> Result<(StreamId, NewEvent), UnfiledEvent> {
         let event = NewEvent::from_event(self).map_err(UnfiledEvent::Encode)?;
-        let event_type = self.event_type();
+        let event_type = event.event_type.clone();
         let first = event.tags.first().and_then(|tag| tag.as_str().split_once(':'));
-        let (name, value) = first.ok_or(UnfiledEvent::NoTag { event_type })?;
+        let (name, value) =
+            first.ok_or_else(|| UnfiledEvent::NoTag { event_type: event_type.clone() })?;
         let stream = StreamId::new(name, value)
             .map_err(|source| UnfiledEvent::Stream { event_type, source })?;
         Ok((stream, event))

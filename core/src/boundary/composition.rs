@@ -1,6 +1,6 @@
 //! One model or several as one: their queries are alternatives, each event goes to whom it concerns.
 
-use crate::{DecisionModel, DecodeError, InvalidTag, Query, RecordedEvent};
+use crate::{DecisionModel, DecodeError, Event, EventQuery, InvalidTag, Query, RecordedEvent};
 
 /// What a decision depends on: one [`DecisionModel`], or a tuple of two to six, or a tuple of such
 /// tuples.
@@ -40,20 +40,47 @@ pub(super) mod fold {
     }
 }
 
+/// What one model asks for.
+pub struct Asked<E> {
+    /// In the names of today.
+    asked: EventQuery<E>,
+    /// In every name under which it may be stored.
+    of_log: Query,
+}
+
+impl<E: Event> Asked<E> {
+    /// True if the model asked for what the stored event is read as. Part of an old event that was
+    /// split may be none of its business.
+    fn is_about(&self, event: &E, recorded: &RecordedEvent) -> bool {
+        let is_as_stored = !EventQuery::<E>::reads_former_types();
+        is_as_stored || self.asked.asks_for(event.event_type(), &recorded.tags)
+    }
+}
+
 impl<M: DecisionModel> fold::Fold for M {
-    type Queries = Query;
+    type Queries = Asked<M::Event>;
 
-    fn queries(&self) -> Result<Query, InvalidTag> {
-        Ok(self.query()?.into())
+    fn queries(&self) -> Result<Asked<M::Event>, InvalidTag> {
+        let asked = self.query()?;
+        Ok(Asked { of_log: asked.clone().into(), asked })
     }
 
-    fn add_to(queries: &Query, query: Query) -> Query {
-        queries.items().iter().cloned().fold(query, Query::or)
+    fn add_to(queries: &Asked<M::Event>, query: Query) -> Query {
+        queries.of_log.items().iter().cloned().fold(query, Query::or)
     }
 
-    fn apply(&mut self, queries: &Query, event: &RecordedEvent) -> Result<(), DecodeError> {
-        if queries.matches(&event.event_type, &event.tags) {
-            self.evolve(&event.decode()?, event);
+    fn apply(
+        &mut self,
+        queries: &Asked<M::Event>,
+        recorded: &RecordedEvent,
+    ) -> Result<(), DecodeError> {
+        if !queries.of_log.matches(&recorded.event_type, &recorded.tags) {
+            return Ok(());
+        }
+        for event in recorded.decode::<M::Event>()? {
+            if queries.is_about(&event, recorded) {
+                self.evolve(&event, recorded);
+            }
         }
         Ok(())
     }

@@ -8,7 +8,8 @@ use crate::{Event, EventType, InvalidTag, Query, QueryItem, Tag};
 /// A question about events of the family `E`: which of its types, with which tags.
 ///
 /// Every item names at least one type, all of them of `E`; so whatever matches can be read as `E`,
-/// and a misspelt type doesn't compile.
+/// and a misspelt type doesn't compile. Types are named as they are called today: the log is asked
+/// for their former names too, and for events that were split into them.
 ///
 /// ```
 /// # use highwater::{Event, EventQuery, Query, event_query};
@@ -72,10 +73,42 @@ impl<E> EventQuery<E> {
     }
 }
 
-impl<E> From<EventQuery<E>> for Query {
+impl<E: Event> EventQuery<E> {
+    /// True if an event of this type of today, stored with these tags, is asked for.
+    pub(super) fn asks_for(&self, event_type: &str, tags: &[Tag]) -> bool {
+        let is_named =
+            |item: &QueryItem| item.event_types().iter().any(|named| named.as_str() == event_type);
+        let mut items = self.query.items().iter();
+        items.any(|item| is_named(item) && item.tags().iter().all(|tag| tags.contains(tag)))
+    }
+
+    /// Whether the log is asked for other names than the query has.
+    pub(super) fn reads_former_types() -> bool {
+        E::FORMER_TYPES.iter().any(|former| !former.now.is_empty())
+    }
+}
+
+impl<E: Event> From<EventQuery<E>> for Query {
     fn from(query: EventQuery<E>) -> Self {
+        if EventQuery::<E>::reads_former_types() {
+            let items = query.query.items().iter().map(with_former_names::<E>);
+            return items.fold(Self::default(), Self::or);
+        }
         query.query
     }
+}
+
+/// What the item asks for, under every name under which it may be stored.
+fn with_former_names<E: Event>(item: &QueryItem) -> QueryItem {
+    let mut names = item.event_types().to_vec();
+    let is_asked = |now: &&str| item.event_types().iter().any(|asked| asked.as_str() == *now);
+    for former in E::FORMER_TYPES.iter().filter(|former| former.now.iter().any(is_asked)) {
+        let name = EventType::from_static(former.name);
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    item.tags().iter().cloned().fold(QueryItem::types(names), QueryItem::and_tag)
 }
 
 impl<E> Clone for EventQuery<E> {

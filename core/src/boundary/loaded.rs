@@ -2,20 +2,19 @@
 
 use std::sync::Arc;
 
+use super::reading::Reading;
 use crate::{
     Append, AppendCondition, AppendError, AppendWithinError, Appended, BoundaryEvent,
     DecisionModels, EventStore, ExpectedVersion, GlobalPosition, InvalidAppend, LoadBoundaryError,
-    NewEvent, Query, Selection, StreamId,
+    NewEvent, StreamId,
 };
-
-/// How many events are read at a time.
-const LOAD_PAGE: usize = 1_000;
 
 /// Decision models as the log has made them, and the position up to which it was read.
 ///
 /// It is good for one append, which succeeds only if nothing that matches the models' queries was
 /// appended since. [`Boundaries::decide`](crate::Boundaries::decide) does this with retries; take a
-/// `Boundary` where a decision needs more than a function, or to look and not append.
+/// `Boundary` where a decision needs more than a function, or to look and not append. One that is
+/// decided on again and again is kept: see [`Boundaries::decide_on`](crate::Boundaries::decide_on).
 ///
 /// ```
 /// # use std::sync::Arc;
@@ -48,11 +47,8 @@ const LOAD_PAGE: usize = 1_000;
 /// # Ok(())
 /// # }
 /// ```
-pub struct Boundary<M> {
-    store: Arc<dyn EventStore>,
-    state: M,
-    query: Query,
-    read_to: GlobalPosition,
+pub struct Boundary<M: DecisionModels> {
+    reading: Reading<M>,
 }
 
 impl<M: DecisionModels> Boundary<M> {
@@ -65,49 +61,31 @@ impl<M: DecisionModels> Boundary<M> {
     /// # Cancel safety
     /// Changes nothing.
     pub async fn load(store: Arc<dyn EventStore>, model: M) -> Result<Self, LoadBoundaryError> {
-        let mut state = model;
-        let queries = state.queries().map_err(LoadBoundaryError::Query)?;
-        let query = M::add_to(&queries, Query::default());
-        let selection = Selection::Query(query.clone());
-        let mut read_to = GlobalPosition::START;
-        loop {
-            let page = store
-                .read_all(&selection, read_to, LOAD_PAGE)
-                .await
-                .map_err(LoadBoundaryError::Read)?;
-            for event in &page.events {
-                let position = event.position;
-                state
-                    .apply(&queries, event)
-                    .map_err(|source| LoadBoundaryError::Decode { position, source })?;
-            }
-            // Not the last event's position: what doesn't match was read as well, and needn't be
-            // looked at again by the condition.
-            read_to = page.read_to;
-            if page.is_last {
-                return Ok(Self { store, state, query, read_to });
-            }
-        }
+        let mut reading = Reading::of(store, model)?;
+        reading.read_on().await?;
+        Ok(Self { reading })
     }
-}
 
-impl<M> Boundary<M> {
+    pub(super) fn reading(&mut self) -> &mut Reading<M> {
+        &mut self.reading
+    }
+
     /// What the log has made of the models.
     #[must_use]
     pub fn state(&self) -> &M {
-        &self.state
+        self.reading.state()
     }
 
     /// How far the log was read: every match at or before this position is in the state.
     #[must_use]
     pub fn read_to(&self) -> GlobalPosition {
-        self.read_to
+        self.reading.read_to()
     }
 
     /// What must hold for a decision on this state to take effect.
     #[must_use]
     pub fn condition(&self) -> AppendCondition {
-        AppendCondition::new(self.query.clone(), self.read_to)
+        self.reading.condition()
     }
 
     /// The append of `events` on this state, to be given to the store. As its event ids don't
@@ -144,7 +122,7 @@ impl<M> Boundary<M> {
         events: impl IntoIterator<Item = E>,
     ) -> Result<Appended, AppendWithinError> {
         let append = self.to_append(events)?;
-        self.store.append(append).await.map_err(AppendWithinError::Append)
+        self.reading.store().append(append).await.map_err(AppendWithinError::Append)
     }
 }
 

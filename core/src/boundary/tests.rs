@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::*;
 use crate::{
-    Append, CommandId, DecodeError, EncodeError, Event, EventDescriptor, EventStore,
+    Append, CommandId, DecodeError, Decoded, EncodeError, Event, EventDescriptor, EventStore,
     ExpectedVersion, GlobalPosition, InvalidTag, MemoryStore, Metadata, NewEvent, Payload, Query,
     RecordedEvent, Selection, StreamId, Tag, ensure, event_query,
 };
@@ -27,9 +27,9 @@ const KINDS: [&str; 3] = ["mark.red", "mark.green", "mark.blue"];
 
 impl Event for Mark {
     const TYPES: &'static [EventDescriptor] = &[
-        EventDescriptor { name: KINDS[0], version: 1 },
-        EventDescriptor { name: KINDS[1], version: 1 },
-        EventDescriptor { name: KINDS[2], version: 1 },
+        EventDescriptor { name: KINDS[0], oldest: 1, version: 1 },
+        EventDescriptor { name: KINDS[1], oldest: 1, version: 1 },
+        EventDescriptor { name: KINDS[2], oldest: 1, version: 1 },
     ];
 
     fn event_type(&self) -> &'static str {
@@ -41,20 +41,27 @@ impl Event for Mark {
     }
 
     fn tags(&self) -> Result<Vec<Tag>, EncodeError> {
-        let event_type = self.event_type();
+        let event_type = || self.event_type().into();
         self.tags
             .iter()
-            .map(|tag| Tag::parse(tag).map_err(|source| EncodeError::Tag { event_type, source }))
+            .map(|tag| {
+                Tag::parse(tag)
+                    .map_err(|source| EncodeError::Tag { event_type: event_type(), source })
+            })
             .collect()
     }
 
     fn encode(&self) -> Result<Payload, EncodeError> {
-        let event_type = self.event_type();
-        Payload::from_value(self).map_err(|source| EncodeError::Data { event_type, source })
+        Payload::from_value(self)
+            .map_err(|source| EncodeError::Data { event_type: self.event_type().into(), source })
     }
 
-    fn decode(event_type: &str, schema_version: u32, data: &Payload) -> Result<Self, DecodeError> {
-        data.to_value().map_err(|source| DecodeError::Malformed {
+    fn decode(
+        event_type: &str,
+        schema_version: u32,
+        data: &Payload,
+    ) -> Result<Decoded<Self>, DecodeError> {
+        data.to_value().map(Decoded::one).map_err(|source| DecodeError::Malformed {
             event_type: event_type.to_owned(),
             schema_version,
             source,
@@ -186,6 +193,87 @@ async fn a_conflict_is_decided_again_on_the_new_state() {
     assert_eq!((tries.load(Ordering::SeqCst), all(&store).await.len()), (2, 2));
 }
 
+/// Lets others run around each append, and counts.
+struct Crowded {
+    inner: Arc<MemoryStore>,
+    appends: AtomicU32,
+}
+
+#[async_trait::async_trait]
+impl crate::StoreLayer for Crowded {
+    fn inner(&self) -> &dyn EventStore {
+        &*self.inner
+    }
+
+    async fn append(&self, append: Append) -> Result<crate::Appended, crate::AppendError> {
+        self.appends.fetch_add(1, Ordering::SeqCst);
+        tokio::task::yield_now().await;
+        let appended = self.inner.append(append).await;
+        tokio::task::yield_now().await;
+        appended
+    }
+}
+
+/// Without the turnstiles, the last of 32 loses up to 31 times, and is given up after ten.
+#[tokio::test]
+async fn decisions_of_one_process_lose_against_each_other_once_at_most() {
+    const DECISIONS: u32 = 32;
+    let store = Arc::new(Crowded { inner: store(), appends: AtomicU32::new(0) });
+    let boundaries = Boundaries::new(store.clone());
+    let deciding = (0..DECISIONS).map(|_| {
+        let boundaries = boundaries.clone();
+        tokio::spawn(async move {
+            let decide = |_: &Trace| -> Result<_, Infallible> { Ok(vec![mark(0, &["k:1"])]) };
+            boundaries.decide(Trace::tagged("k", "1"), decide).await.unwrap();
+        })
+    });
+    for decided in deciding.collect::<Vec<_>>() {
+        decided.await.unwrap();
+    }
+    let appends = store.appends.load(Ordering::SeqCst);
+    assert!((DECISIONS + 1..2 * DECISIONS).contains(&appends), "{appends} appends were tried");
+}
+
+#[tokio::test]
+async fn a_boundary_that_is_kept_reads_only_what_is_new_and_decides_on_all() {
+    let store = store();
+    let boundaries = Boundaries::new(store.clone());
+    let mut kept = boundaries.load(Trace::tagged("k", "1")).await.unwrap();
+    for round in 1..=3 {
+        let receipt = boundaries.decide_on(&mut kept, Metadata::default(), one_more(99)).await;
+        assert!(!receipt.unwrap().was_repeated);
+        put(&store, &mark(0, &["k:1"])).await;
+        assert_eq!(all(&store).await.len(), 2 * round);
+    }
+    // It saw its own events and the others', once each; the last two are still to come.
+    assert_eq!(kept.state().seen.len(), 4);
+}
+
+/// A long past is read once, not once a try: and what a try has seen isn't taken in twice.
+#[tokio::test]
+async fn a_further_try_goes_on_from_where_the_last_one_had_read_to() {
+    let store = store();
+    for _ in 0..3 {
+        put(&store, &mark(0, &["k:1"])).await;
+    }
+    let rival = store.clone();
+    let seen = std::sync::Mutex::new(Vec::new());
+    let decide = |trace: &Trace| -> Result<_, Infallible> {
+        let mut seen = seen.lock().unwrap();
+        seen.push(trace.seen.clone());
+        if seen.len() < 3 {
+            put(&rival, &mark(0, &["k:1"]))
+                .now_or_never()
+                .expect("a store in memory answers at once");
+        }
+        Ok(vec![mark(1, &["k:1"])])
+    };
+    Boundaries::new(store).decide(Trace::tagged("k", "1"), decide).await.unwrap();
+    let seen = seen.into_inner().unwrap();
+    let up_to = |last| (1..=last).map(GlobalPosition::new).collect::<Vec<_>>();
+    assert_eq!(seen, [up_to(3), up_to(4), up_to(5)]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_boundary_that_is_never_quiet_ends_as_contended() {
     let store = store();
@@ -301,8 +389,13 @@ fn a_query_of_a_family_without_events_asks_for_nothing() {
             match *self {}
         }
 
-        fn decode(name: &str, _: u32, _: &Payload) -> Result<Self, DecodeError> {
-            Err(DecodeError::UnknownType { event_type: name.to_owned(), family: "Silent" })
+        fn decode(
+            name: &str,
+            schema_version: u32,
+            _: &Payload,
+        ) -> Result<Decoded<Self>, DecodeError> {
+            let event_type = name.to_owned();
+            Err(DecodeError::UnknownType { event_type, schema_version, family: "Silent" })
         }
     }
 

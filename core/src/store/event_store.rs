@@ -1,10 +1,11 @@
 //! The log: what every store must do.
 
 use std::error::Error;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{AppendSignal, CheckpointStore};
+use super::{AppendSignal, CheckpointStore, SnapshotStore};
 use crate::{
     Append, AppendError, Appended, EventId, GlobalPosition, RecordedEvent, Selection, StreamId,
     StreamVersion,
@@ -21,6 +22,14 @@ pub enum ReadError {
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
+    /// The store may not answer this question: it is about what isn't this store's to show. Another
+    /// try would end the same way.
+    #[error("the event store refuses the read")]
+    Refused {
+        /// Why.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
     /// What is stored isn't what this program understands.
     #[error("the log holds what this program can't read, at position {position}")]
     Corrupt {
@@ -29,6 +38,27 @@ pub enum ReadError {
         /// What is wrong with it.
         #[source]
         source: Box<dyn Error + Send + Sync>,
+    },
+    /// Events of the stream that were asked for may be gone: a fold of the rest would be wrong. Load
+    /// from a snapshot above the mark, or from the archive.
+    #[error(
+        "stream {stream} was truncated up to version {removed_to}, it can't be read behind {after}"
+    )]
+    StreamTruncated {
+        /// The stream.
+        stream: StreamId,
+        /// The version that was read behind; 0 if a position was, by [`Selection::Stream`].
+        after: StreamVersion,
+        /// Everything up to and including this version may be gone.
+        removed_to: StreamVersion,
+    },
+    /// Events that were asked for may be gone from the log. Read them from the archive.
+    #[error("the log was truncated up to position {removed_to}, it can't be read behind {after}")]
+    LogTruncated {
+        /// The position that was read behind.
+        after: GlobalPosition,
+        /// Everything up to and including this position may be gone.
+        removed_to: GlobalPosition,
     },
 }
 
@@ -165,6 +195,25 @@ pub trait EventStore: CheckpointStore + Send + Sync + 'static {
 
     /// Tells of this process's own appends as they are committed. A hint, never the truth.
     fn signal(&self) -> AppendSignal;
+
+    /// Where snapshots of this log's streams are kept; `None` if nowhere. A store that wraps another
+    /// one MUST pass on the other's, or one that wraps it.
+    fn snapshots(&self) -> Option<&dyn SnapshotStore> {
+        None
+    }
+
+    /// Where the schemas of this log's events are kept; `None` if nowhere. A store that wraps another
+    /// one MUST pass on the other's.
+    #[cfg(feature = "schema")]
+    fn schemas(&self) -> Option<&dyn crate::schema::SchemaStore> {
+        None
+    }
+
+    /// The log as it lies in the store, with its personal data sealed, if this one opens it. What
+    /// leaves the house reads that: a relay. A store that wraps another one MUST pass on the other's.
+    fn sealed(&self) -> Option<Arc<dyn EventStore>> {
+        None
+    }
 
     /// Takes no more appends, and returns once those in flight have ended.
     async fn close(&self);

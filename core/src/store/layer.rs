@@ -3,10 +3,13 @@
 //! This file owns the passing through. What a layer is for (tenants, personal data, faults in a
 //! test) lives with the layer.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
 use super::{
-    AppendSignal, CheckpointError, CheckpointStore, Claim, EventStore, Page, ReadError, Standing,
+    AppendSignal, CheckpointError, CheckpointStore, Claim, EventStore, Page, ReadError,
+    SnapshotStore, Standing,
 };
 use crate::{
     Append, AppendError, Appended, EventId, GlobalPosition, Payload, RecordedEvent, Selection,
@@ -15,8 +18,9 @@ use crate::{
 
 /// A store that stands on another one. Whoever implements it is an [`EventStore`].
 ///
-/// Every method passes the call to [`inner`](StoreLayer::inner) unless the layer says otherwise, and
-/// MUST keep the promises that [`EventStore`] and [`CheckpointStore`] make under the same name.
+/// Every method but `snapshots` passes the call to [`inner`](StoreLayer::inner) unless the layer says
+/// otherwise, and MUST keep the promises that [`EventStore`] and [`CheckpointStore`] make under the
+/// same name.
 ///
 /// # Examples
 /// A layer that counts what is appended:
@@ -86,6 +90,22 @@ pub trait StoreLayer: Send + Sync + 'static {
         self.inner().signal()
     }
 
+    /// None unless the layer says otherwise, because passing them through could be wrong: a layer that
+    /// seals data or renames streams must do so to snapshots as well. One that does neither returns
+    /// `self.inner().snapshots()`.
+    fn snapshots(&self) -> Option<&dyn SnapshotStore> {
+        None
+    }
+
+    #[cfg(feature = "schema")]
+    fn schemas(&self) -> Option<&dyn crate::schema::SchemaStore> {
+        self.inner().schemas()
+    }
+
+    fn sealed(&self) -> Option<Arc<dyn EventStore>> {
+        self.inner().sealed()
+    }
+
     async fn close(&self) {
         self.inner().close().await;
     }
@@ -142,6 +162,19 @@ impl<L: StoreLayer> EventStore for L {
 
     fn signal(&self) -> AppendSignal {
         StoreLayer::signal(self)
+    }
+
+    fn snapshots(&self) -> Option<&dyn SnapshotStore> {
+        StoreLayer::snapshots(self)
+    }
+
+    #[cfg(feature = "schema")]
+    fn schemas(&self) -> Option<&dyn crate::schema::SchemaStore> {
+        StoreLayer::schemas(self)
+    }
+
+    fn sealed(&self) -> Option<Arc<dyn EventStore>> {
+        StoreLayer::sealed(self)
     }
 
     async fn close(&self) {

@@ -1,17 +1,21 @@
 //! The log in memory: the model that the other stores are compared with, and a store for tests.
 
 use std::collections::HashMap;
+use std::num::NonZeroUsize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 
+use super::memory_retention::{Removed, is_tombstone};
+use super::memory_snapshots::MemorySnapshots;
 use super::{
-    AppendSignal, CheckpointError, CheckpointStore, Claim, EventStore, Page, ReadError, Standing,
+    AppendSignal, CheckpointError, CheckpointStore, Claim, EventStore, Page, ReadError, Snapshot,
+    SnapshotError, SnapshotStore, Standing,
 };
 use crate::{
     Append, AppendError, Appended, EventId, GlobalPosition, Payload, RecordedEvent, Selection,
-    StreamAppend, StreamHead, StreamId, StreamVersion,
+    StateSchema, StreamAppend, StreamHead, StreamId, StreamVersion,
 };
 
 /// A log that lives and dies with the process.
@@ -20,22 +24,27 @@ use crate::{
 #[derive(Default)]
 pub struct MemoryStore {
     log: Mutex<Log>,
+    snapshots: MemorySnapshots,
+    #[cfg(feature = "schema")]
+    schemas: super::memory_schemas::MemorySchemas,
     signal: AppendSignal,
 }
 
 #[derive(Default)]
-struct Log {
-    /// Index `i` holds position `i + 1`.
-    events: Vec<RecordedEvent>,
-    streams: HashMap<StreamId, Vec<GlobalPosition>>,
-    ids: HashMap<EventId, GlobalPosition>,
-    checkpoints: HashMap<String, Checkpoint>,
+pub(super) struct Log {
+    /// Index `i` holds position `i + 1`; what was removed leaves its place empty.
+    pub(super) events: Vec<Option<RecordedEvent>>,
+    /// The positions of all events that a stream ever had.
+    pub(super) streams: HashMap<StreamId, Vec<GlobalPosition>>,
+    pub(super) ids: HashMap<EventId, GlobalPosition>,
+    pub(super) removed: Removed,
+    pub(super) checkpoints: HashMap<String, Checkpoint>,
     is_closed: bool,
 }
 
 /// A consumer's checkpoint.
-struct Checkpoint {
-    claim: Claim,
+pub(super) struct Checkpoint {
+    pub(super) claim: Claim,
     beats: u64,
 }
 
@@ -58,22 +67,22 @@ impl MemoryStore {
         Self::default()
     }
 
-    fn log(&self) -> MutexGuard<'_, Log> {
+    pub(super) fn log(&self) -> MutexGuard<'_, Log> {
         // Every change is checked before it is made, so a panic elsewhere leaves the log whole.
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Log {
-    fn get(&self, position: GlobalPosition) -> &RecordedEvent {
-        &self.events[position.get() as usize - 1]
+    pub(super) fn get(&self, position: GlobalPosition) -> Option<&RecordedEvent> {
+        self.events[position.get() as usize - 1].as_ref()
     }
 
-    fn head(&self) -> GlobalPosition {
+    pub(super) fn head(&self) -> GlobalPosition {
         GlobalPosition::new(self.events.len() as u64)
     }
 
-    fn version(&self, stream: &StreamId) -> StreamVersion {
+    pub(super) fn version(&self, stream: &StreamId) -> StreamVersion {
         StreamVersion::new(self.streams.get(stream).map_or(0, Vec::len) as u64)
     }
 
@@ -100,7 +109,7 @@ impl Log {
         let found: Vec<_> = append
             .events()
             .filter_map(|event| self.ids.get(&event.id))
-            .map(|&position| self.get(position).clone())
+            .filter_map(|&position| self.get(position).cloned())
             .collect();
         Appended::of_earlier_try(append, &found)
             .map(Some)
@@ -108,6 +117,7 @@ impl Log {
     }
 
     fn check_version(&self, part: &StreamAppend) -> Result<(), AppendError> {
+        self.check_open(&part.stream)?;
         let actual = self.version(&part.stream);
         if part.expected.is_met_by(actual) {
             return Ok(());
@@ -124,7 +134,7 @@ impl Log {
             return Ok(());
         };
         let since = self.events.iter().skip(condition.after.get() as usize);
-        for event in since {
+        for event in since.flatten() {
             if condition.query.matches(&event.event_type, &event.tags) {
                 return Err(AppendError::ConditionFailed);
             }
@@ -138,7 +148,7 @@ impl Log {
             let position = GlobalPosition::new(self.events.len() as u64 + 1);
             self.streams.entry(part.stream.clone()).or_default().push(position);
             self.ids.insert(event.id, position);
-            self.events.push(RecordedEvent {
+            self.events.push(Some(RecordedEvent {
                 id: event.id,
                 event_type: event.event_type.clone(),
                 schema_version: event.schema_version,
@@ -149,7 +159,7 @@ impl Log {
                 data: event.data.clone(),
                 tags: event.tags.clone(),
                 metadata: event.metadata.clone(),
-            });
+            }));
         }
         StreamHead { stream: part.stream.clone(), version: self.version(&part.stream) }
     }
@@ -170,12 +180,15 @@ impl EventStore for MemoryStore {
         limit: usize,
     ) -> Result<Vec<RecordedEvent>, ReadError> {
         let log = self.log();
+        log.removed.check_stream(stream, after)?;
         let positions = log.streams.get(stream).map_or(&[][..], Vec::as_slice);
         Ok(positions
             .iter()
             .skip(after.get() as usize)
+            .filter_map(|&position| log.get(position))
+            .filter(|event| !is_tombstone(event))
             .take(limit)
-            .map(|&position| log.get(position).clone())
+            .cloned()
             .collect())
     }
 
@@ -186,10 +199,12 @@ impl EventStore for MemoryStore {
         limit: usize,
     ) -> Result<Page, ReadError> {
         let log = self.log();
+        log.check_selection(selection, after)?;
         let events: Vec<_> = log
             .events
             .iter()
             .skip(after.get() as usize)
+            .flatten()
             .filter(|event| selection.matches(event))
             .take(limit)
             .cloned()
@@ -202,7 +217,7 @@ impl EventStore for MemoryStore {
         let mut positions: Vec<_> = ids.iter().filter_map(|id| log.ids.get(id)).collect();
         positions.sort_unstable();
         positions.dedup();
-        Ok(positions.into_iter().map(|&position| log.get(position).clone()).collect())
+        Ok(positions.into_iter().filter_map(|&position| log.get(position).cloned()).collect())
     }
 
     async fn high_water_mark(&self) -> Result<GlobalPosition, ReadError> {
@@ -211,6 +226,15 @@ impl EventStore for MemoryStore {
 
     fn signal(&self) -> AppendSignal {
         self.signal.clone()
+    }
+
+    #[cfg(feature = "schema")]
+    fn schemas(&self) -> Option<&dyn crate::schema::SchemaStore> {
+        Some(&self.schemas)
+    }
+
+    fn snapshots(&self) -> Option<&dyn SnapshotStore> {
+        Some(self)
     }
 
     async fn close(&self) {
@@ -262,5 +286,31 @@ impl CheckpointStore for MemoryStore {
             position: stored.claim.position,
             beats: stored.beats,
         }))
+    }
+}
+
+#[async_trait]
+impl SnapshotStore for MemoryStore {
+    async fn load_snapshot(
+        &self,
+        stream: &StreamId,
+        schema: &StateSchema,
+        at_most: StreamVersion,
+    ) -> Result<Option<Snapshot>, SnapshotError> {
+        Ok(self.snapshots.load(stream, schema, at_most))
+    }
+
+    async fn save_snapshot(
+        &self,
+        snapshot: &Snapshot,
+        keep: NonZeroUsize,
+    ) -> Result<(), SnapshotError> {
+        self.snapshots.save(snapshot, keep);
+        Ok(())
+    }
+
+    async fn delete_snapshots(&self, stream: &StreamId) -> Result<(), SnapshotError> {
+        self.snapshots.delete(stream);
+        Ok(())
     }
 }

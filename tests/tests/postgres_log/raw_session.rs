@@ -12,6 +12,47 @@ pub(crate) const OLDEST_IN_FLIGHT: &str = "SELECT coalesce(min(((l.classid::bigi
     FROM pg_locks l JOIN pg_database d ON d.oid = l.database AND d.datname = current_database()
     WHERE l.locktype = 'advisory' AND l.classid::bigint >> 16 = 24001 AND l.mode = 'ShareLock'";
 
+/// The functions that append.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// One event without tags.
+    Event,
+    /// Events without conditions.
+    Events,
+    Batch,
+}
+
+impl Way {
+    pub(crate) const ALL: [Self; 3] = [Self::Event, Self::Events, Self::Batch];
+
+    pub(crate) fn function(self) -> &'static str {
+        match self {
+            Self::Event => "append_event",
+            Self::Events => "append_events",
+            Self::Batch => "append_batch",
+        }
+    }
+
+    /// Appends an event to stream $1 under the id $2, of type $3, with the tags $4.
+    fn sql(self) -> &'static str {
+        match self {
+            Self::Event => {
+                "SELECT drawn FROM highwater.append_event($1::text, -2, $2::uuid, $3::text, 1,
+                '{}', NULL) WHERE $4::text = '{}'"
+            }
+            Self::Events => {
+                "SELECT positions[1] FROM highwater.append_events(ARRAY[$1::text], '{-2}', '{1}',
+                ARRAY[$2::uuid], ARRAY[$3::text], '{1}', ARRAY[$4::text], ARRAY['{}'::json], NULL)"
+            }
+            Self::Batch => {
+                "SELECT positions[1] FROM highwater.append_batch(1, '{1}', ARRAY[$1::text], '{-2}',
+                '{1}', '{1}', ARRAY[$1], ARRAY[$2::uuid], ARRAY[$3::text], '{1}', ARRAY[$4::text],
+                ARRAY['{}'::json], ARRAY[NULL::json], NULL, NULL, NULL, NULL, NULL, NULL)"
+            }
+        }
+    }
+}
+
 pub(crate) struct Session {
     url: String,
     client: Client,
@@ -77,20 +118,48 @@ impl Session {
         event_type: &str,
         tags: &str,
     ) -> Option<(EventId, u64)> {
-        let sql =
-            "SELECT positions[1] FROM highwater.append_batch(1, '{1}', ARRAY[$1::text], '{-2}',
-            '{1}', '{1}', ARRAY[$1], ARRAY[$2::uuid], ARRAY[$3::text], '{1}', ARRAY[$4::text],
-            ARRAY['{}'::json], ARRAY[NULL::json], NULL, NULL, NULL)";
+        self.append_by(Way::Batch, stream, event_type, tags).await
+    }
+
+    /// Like [`Session::try_append`], through the function of this name.
+    pub(crate) async fn append_by(
+        &self,
+        way: Way,
+        stream: &str,
+        event_type: &str,
+        tags: &str,
+    ) -> Option<(EventId, u64)> {
         let id = EventId::new();
-        let row = self.client.query_one(sql, &[&stream, &id.as_uuid(), &event_type, &tags]).await;
+        let row =
+            self.client.query_one(way.sql(), &[&stream, &id.as_uuid(), &event_type, &tags]).await;
         match row {
             Ok(row) => Some((id, row.get::<_, i64>(0).unsigned_abs())),
             Err(error) if error.code() == Some(&SqlState::UNIQUE_VIOLATION) => None,
-            Err(error) => panic!("{error:?}"),
+            Err(error) => panic!("{way:?}: {error:?}"),
         }
     }
 
-    /// What no application may do: draws a position without the watermark lock.
+    /// How an append fails.
+    pub(crate) async fn error_of_appending(&self, way: Way) -> SqlState {
+        let id = EventId::new().as_uuid();
+        let appended = self.client.query_one(way.sql(), &[&"test-a", &id, &"tested", &"{}"]).await;
+        let error = appended.expect_err("this append should fail");
+        error.code().cloned().expect("the server says why")
+    }
+
+    /// Replaces pieces of a function's text in this database: a variant with a guard removed. Each
+    /// piece must be there.
+    pub(crate) async fn change_function(&self, function: &str, pieces: &[(&str, &str)]) {
+        let sql = "SELECT pg_get_functiondef(oid) FROM pg_proc WHERE proname = $1";
+        let row = self.client.query_one(sql, &[&function]).await.expect("the function");
+        let changed = pieces.iter().fold(row.get::<_, String>(0), |text, (old, new)| {
+            assert!(text.contains(old), "{function} has no {old}");
+            text.replace(old, new)
+        });
+        self.run(&changed).await;
+    }
+
+    /// What no application may do: draws a position without any lock.
     pub(crate) async fn insert_without_lock(&self, stream: &str) {
         self.run(&format!(
             "INSERT INTO highwater.events (position, version, event_id, schema_version, stream_id, type, data)
@@ -106,11 +175,18 @@ impl Session {
         session
             .run(&format!(
                 "CREATE ROLE {role};
+                 ALTER DEFAULT PRIVILEGES IN SCHEMA highwater GRANT SELECT ON TABLES TO {role};
+                 REVOKE ALL ON ALL TABLES IN SCHEMA highwater FROM {role};
+                 REVOKE ALL ON ALL SEQUENCES IN SCHEMA highwater FROM {role};
                  GRANT USAGE ON SCHEMA highwater TO {role};
                  GRANT SELECT ON ALL TABLES IN SCHEMA highwater TO {role};
                  GRANT SELECT ON SEQUENCE highwater.event_position TO {role};
-                 GRANT EXECUTE ON FUNCTION highwater.append_batch TO {role};
+                 GRANT EXECUTE ON FUNCTION highwater.append_event, highwater.append_events,
+                     highwater.append_batch TO {role};
                  GRANT INSERT, UPDATE ON highwater.checkpoints TO {role};
+                 GRANT INSERT, UPDATE ON highwater.subject_keys TO {role};
+                 GRANT INSERT, UPDATE, DELETE ON highwater.snapshots TO {role};
+                 GRANT INSERT ON highwater.event_schemas TO {role};
                  SET ROLE {role}"
             ))
             .await;

@@ -1,5 +1,7 @@
 //! The watermark, rule by rule: each test shows the anomaly that its rule prevents.
 
+use tokio_postgres::error::SqlState;
+
 use super::*;
 
 /// Reader below the oldest append in flight. Without the look at the locks the second append's
@@ -93,6 +95,121 @@ async fn an_insert_past_the_append_path_would_be_missed_and_is_not_granted() {
         "TRUNCATE highwater.events",
     ] {
         app.run_into_error(refused).await;
+    }
+}
+
+const DRAW_LOCK: &str = "SELECT pg_advisory_lock(24004::bigint << 48)";
+const DRAW_UNLOCK: &str = "SELECT pg_advisory_unlock(24004::bigint << 48)";
+const DRAW_LOCKS_HELD: &str = "SELECT count(*) FROM pg_locks l
+    JOIN pg_database d ON d.oid = l.database AND d.datname = current_database()
+    WHERE l.locktype = 'advisory' AND l.classid::bigint >> 16 = 24004";
+
+/// Nobody takes a key while another draws. Without that, a key can stand within the positions of one
+/// append, and the mark with it.
+#[tokio::test]
+async fn a_key_taken_while_another_draws_would_show_half_an_append() {
+    let database = database().await;
+    let store = open(&database).await;
+    let (drawing, slow) =
+        (Session::open(database.url()).await, Session::open(database.url()).await);
+    // The broken variant, by hand: two events in one transaction, and a key taken in between.
+    let take_key = "SELECT pg_advisory_xact_lock_shared((24001::bigint << 48) | s.last_value)
+        FROM highwater.event_position s";
+    drawing.run("BEGIN").await;
+    drawing.run(take_key).await;
+    drawing.insert_without_lock("test-a").await;
+    slow.run("BEGIN").await;
+    slow.run(take_key).await;
+    slow.insert_without_lock("test-slow").await;
+    drawing.insert_without_lock("test-b").await;
+    drawing.run("COMMIT").await;
+    assert_eq!(store.high_water_mark().await.expect("a mark"), GlobalPosition::new(1));
+    slow.run("COMMIT").await;
+
+    for way in Way::ALL {
+        drawing.run(DRAW_LOCK).await;
+        let other = Session::open(database.url()).await;
+        let stream = format!("test-{way:?}");
+        let appending = tokio::spawn(async move {
+            other.append_by(way, &stream, "waited", "{}").await.expect("nobody else appends");
+        });
+        drawing.wait_until_somebody_waits_for("advisory").await;
+        assert_eq!(
+            drawing.number(raw_session::OLDEST_IN_FLIGHT).await,
+            i64::MAX,
+            "{way:?} took its key"
+        );
+        drawing.run(DRAW_UNLOCK).await;
+        appending.await.expect("no panic");
+    }
+    // The variant without the lock takes its key regardless.
+    let unguarded = [("pg_advisory_lock(", "int8abs("), ("pg_advisory_unlock(", "int8ge(1, ")];
+    drawing.change_function("draw_positions", &unguarded).await;
+    drawing.run(DRAW_LOCK).await;
+    slow.append("test-unguarded", "unguarded", &[]).await;
+}
+
+/// The draw lock belongs to a session: it is given back also when a statement is cancelled.
+#[tokio::test]
+async fn a_cancelled_append_leaves_nobody_waiting_for_the_draw_lock() {
+    let database = database().await;
+    let store = open(&database).await;
+    let holder = Session::open(database.url()).await;
+    for way in Way::ALL {
+        let cancelled = Session::open(database.url()).await;
+        cancelled.run("SET statement_timeout = '200ms'").await;
+        holder.run(DRAW_LOCK).await;
+        assert_eq!(cancelled.error_of_appending(way).await, SqlState::QUERY_CANCELED);
+        holder.run(DRAW_UNLOCK).await;
+        assert_eq!(holder.number(DRAW_LOCKS_HELD).await, 0, "{way:?}");
+        store.append(to("a")).await.expect("an append");
+    }
+}
+
+/// Nor when drawing itself fails: a read-only transaction may lock, and may not draw.
+#[tokio::test]
+async fn an_append_that_fails_to_draw_leaves_nobody_waiting_for_the_draw_lock() {
+    let database = database().await;
+    let store = open(&database).await;
+    let failing = Session::open(database.url()).await;
+    failing.run("SET default_transaction_read_only = on").await;
+    let read_only = SqlState::READ_ONLY_SQL_TRANSACTION;
+    for way in Way::ALL {
+        assert_eq!(failing.error_of_appending(way).await, read_only);
+        assert_eq!(failing.number(DRAW_LOCKS_HELD).await, 0, "{way:?}");
+        store.append(to("a")).await.expect("an append");
+    }
+    // The variant without the handler keeps the lock.
+    let owner = Session::open(database.url()).await;
+    let handler = ("PERFORM pg_catalog.pg_advisory_unlock(draw_lock);", "");
+    owner.change_function("draw_positions", &[handler]).await;
+    assert_eq!(failing.error_of_appending(Way::Event).await, read_only);
+    assert_eq!(failing.number(DRAW_LOCKS_HELD).await, 1);
+}
+
+/// The positions of a batch are drawn in one go: nobody's stand between them.
+#[tokio::test]
+async fn the_positions_of_an_append_follow_each_other_without_a_gap() {
+    let database = database().await;
+    let store = open(&database).await;
+    let writers = (0..8).map(|writer| {
+        let store = store.clone();
+        tokio::spawn(async move {
+            for _ in 0..20 {
+                let events = vec![event("tested"), event("tested"), event("tested")];
+                let stream = stream(format!("writer-{writer}"));
+                let append = Append::to(stream, ExpectedVersion::Any, events);
+                let ids = ids(&append);
+                store.append(append).await.expect("an append");
+                let found = store.find(&ids).await.expect("they are there");
+                let first = found[0].position.get();
+                let positions: Vec<_> = found.iter().map(|found| found.position.get()).collect();
+                assert_eq!(positions, [first, first + 1, first + 2]);
+            }
+        })
+    });
+    for writer in writers.collect::<Vec<_>>() {
+        writer.await.expect("no panic");
     }
 }
 

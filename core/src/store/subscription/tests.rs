@@ -185,3 +185,55 @@ async fn a_dropped_call_loses_nothing() {
     append(&store, "tested", 1).await;
     assert_eq!(seen_up_to(&mut subscription, 6).await, [6]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn behind_the_end_of_the_log_one_page_is_read_ahead_and_no_more() {
+    let store = store();
+    append(&store, "tested", 30).await;
+    let mut subscription = from_the_start(&store).with_page_size(10);
+    for (position, reads) in [(10, 2), (20, 3), (30, 4)] {
+        next(&mut subscription).await.unwrap();
+        // Time for whoever has something to do; nobody asks for the page meanwhile.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!((subscription.position().get(), store.reads()), (position, reads));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_fails_ahead_is_told_to_who_asks_and_then_read_again() {
+    let store = store();
+    append(&store, "tested", 4).await;
+    let mut subscription = from_the_start(&store).with_page_size(2);
+    next(&mut subscription).await.unwrap();
+    store.fail_next_read(ReadFault::Unavailable);
+    assert!(next(&mut subscription).await.is_err());
+    let page = next(&mut subscription).await.unwrap();
+    assert_eq!((page.events.len(), page.read_to.get()), (2, 4));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dropped_call_leaves_the_page_that_is_on_its_way_to_the_next_one() {
+    let store = store();
+    append(&store, "tested", 4).await;
+    let mut subscription = from_the_start(&store).with_page_size(2);
+    next(&mut subscription).await.unwrap();
+    store.fail_next_read(ReadFault::Delay(Duration::from_secs(5)));
+    let soon = Duration::from_secs(1);
+    assert!(tokio::time::timeout(soon, subscription.next_page()).await.is_err());
+    assert_eq!(next(&mut subscription).await.unwrap().read_to.get(), 4);
+    assert_eq!(store.reads(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_appended_behind_a_page_read_ahead_wakes_the_reader_at_once() {
+    let store = store();
+    append(&store, "tested", 2).await;
+    let mut subscription = from_the_start(&store).with_page_size(2);
+    next(&mut subscription).await.unwrap();
+    // Ahead there is nothing, and then there is.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    append(&store, "tested", 1).await;
+    let begin = Instant::now();
+    assert_eq!(next(&mut subscription).await.unwrap().read_to.get(), 3);
+    assert_eq!(begin.elapsed(), Duration::ZERO);
+}
