@@ -1,7 +1,7 @@
 //! Why a command had no effect, or may have had one.
 
 use crate::{
-    AppendError, CommandId, DecodeError, EncodeError, EventId, InvalidStreamId, ReadError, StreamId,
+    AppendError, CommandId, DecodeError, EncodeError, EventId, GlobalPosition, InvalidStreamId, ReadError, StreamId,
 };
 
 /// Why a command had no effect, or may have had one.
@@ -46,10 +46,12 @@ pub enum CommandError<R: std::error::Error + 'static> {
         source: ReadError,
     },
     /// The aggregate's history holds an event that this program doesn't understand.
-    #[error("could not understand stream {stream}")]
+    #[error("could not understand stream {stream} at position {position}")]
     Decode {
         /// The aggregate's stream.
         stream: StreamId,
+        /// Where the event stands in the log.
+        position: GlobalPosition,
         /// Which event, and why.
         #[source]
         source: DecodeError,

@@ -13,6 +13,7 @@ extern crate self as highwater_core;
 mod aggregate;
 mod command;
 mod decision;
+mod decoded;
 mod event;
 mod event_family;
 mod idempotency_key;
@@ -28,31 +29,44 @@ mod global_position;
 mod metadata;
 mod new_event;
 mod payload;
+mod personal;
+mod raw_event;
 mod recorded_event;
 mod selection;
+mod snapshot_policy;
 mod stream_id;
 mod stream_version;
 mod tag;
+mod tenant;
 
 pub use aggregate::{Aggregate, Decide, Evolve, stream_of};
-pub use append::{Append, Appended, InvalidAppend, StreamAppend, StreamHead};
+pub use append::{
+    Append, Appended, InvalidAppend, StreamAppend, StreamHead, TOMBSTONE_TYPE,
+};
 pub use append_condition::AppendCondition;
 pub use append_error::AppendError;
 pub use boundary::{BoundaryEvent, DecisionModel, DecisionModels, EventQuery, UnfiledEvent};
 pub use command::Command;
 pub use decision::{Decision, DecisionContext, emit, emit_all, nothing, reject};
-pub use event::{DecodeError, EncodeError, Event, EventDescriptor};
+pub use decoded::{Decoded, DecodedEvents, Upcasted};
+pub use event::{
+    DecodeError, EncodeError, Event, EventDescriptor, FormerType, UnknownEvents,
+};
 pub use expected_version::ExpectedVersion;
 pub use global_position::GlobalPosition;
 pub use identifier::{CommandId, CorrelationId, EventId};
 pub use metadata::Metadata;
 pub use new_event::{EventType, NewEvent};
 pub use payload::{InvalidPayload, Payload};
+pub use personal::{InvalidSubject, Personal, PersonalData, Subject};
+pub use raw_event::RawEvent;
 pub use recorded_event::RecordedEvent;
 pub use selection::{Query, QueryItem, Selection};
+pub use snapshot_policy::{SnapshotPolicy, SnapshotState, StateSchema};
 pub use stream_id::{Category, InvalidStreamId, StreamId};
 pub use stream_version::StreamVersion;
 pub use tag::{InvalidTag, Tag};
+pub use tenant::{InvalidTenantId, TenantId};
 
 #[cfg(feature = "macros")]
 pub use highwater_macros::{Aggregate, Command, Event};
@@ -68,6 +82,8 @@ mod clock;
 mod command_error;
 #[cfg(feature = "runtime")]
 mod command_handler;
+#[cfg(feature = "runtime")]
+pub mod retention;
 #[cfg(feature = "runtime")]
 mod runtime;
 #[cfg(feature = "runtime")]
@@ -86,17 +102,29 @@ pub use clock::{Clock, ManualClock, SystemClock};
 #[cfg(feature = "runtime")]
 pub use command_error::CommandError;
 #[cfg(feature = "runtime")]
-pub use command_handler::{CommandHandler, CommandReceipt, Loaded};
+pub use command_handler::{At, CommandHandler, CommandReceipt, Loaded, SnapshotCounts};
+#[cfg(feature = "runtime")]
+pub use personal::{
+    ForgetError, InvalidMasterKey, KeyError, KeyName, KeyState, KeyStore, KeyStoreError,
+    KeyWrapper, MaskedPublisher, MasterKeys, MemoryKeyStore, NodeError, OpenError, SealError,
+    SealedLog, SecretKey, StoredKey, Vault, WrapError, WrappedKey,
+};
 #[cfg(feature = "runtime")]
 pub use runtime::{
     CaughtUpError, Component, ComponentContext, ComponentError, ComponentHealth, Health, Highwater,
     HighwaterBuilder, Progress, Standby, StartError,
 };
 #[cfg(feature = "runtime")]
+pub use tenant::{TenantError, TenantHandle, TenantStore};
+#[cfg(feature = "runtime")]
 pub use store::{
     AppendSignal, CheckpointError, CheckpointStore, Claim, EventStore, MemoryStore, Page,
-    ReadError, Standing, StoreLayer, Subscription,
+    ReadError, Snapshot, SnapshotError, SnapshotStore, Standing, StoreLayer, Subscription,
+    position_at,
 };
+
+#[cfg(feature = "schema")]
+pub mod schema;
 
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -105,8 +133,13 @@ pub mod testing;
 #[doc(hidden)]
 pub mod __private {
     pub use crate::boundary::named;
-    pub use crate::event_family::{count_types, has_type, is_unambiguous, join_types, unknown};
+    pub use crate::event_family::{
+        count_former, count_types, has_type, is_former_unambiguous, is_read, is_unambiguous,
+        join_former, join_types, read, unread, upcasted,
+    };
     pub use crate::idempotency_key::IdempotencyKey;
+    #[cfg(feature = "schema")]
+    pub use schemars;
     pub use serde;
     pub use serde_json;
     pub use std::{default, fmt, option, result, string, vec};

@@ -123,14 +123,17 @@ impl Instance {
         folded: Option<Self>,
         recorded: &RecordedEvent,
     ) -> Result<Option<Self>, highwater_core::DecodeError> {
-        let event: SagaEvent = recorded.decode()?;
-        Ok(match folded {
-            None => Self::begin(recorded.stream.clone(), recorded.metadata.clone(), event),
-            Some(mut instance) => {
-                instance.apply(event);
-                Some(instance)
-            }
-        })
+        let mut folded = folded;
+        for event in recorded.decode::<SagaEvent>()? {
+            folded = match folded {
+                None => Self::begin(recorded.stream.clone(), recorded.metadata.clone(), event),
+                Some(mut instance) => {
+                    instance.apply(event);
+                    Some(instance)
+                }
+            };
+        }
+        Ok(folded)
     }
 
     /// Changes by the next event of its stream.

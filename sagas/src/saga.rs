@@ -8,7 +8,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-use highwater_core::{Category, Command, Decide, DecodeError, Event, RecordedEvent};
+use highwater_core::{Category, Command, Decide, DecodeError, Decoded, Event, RecordedEvent};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -26,7 +26,7 @@ impl<S: Serialize + DeserializeOwned + Clone + Send + Sync + 'static> SagaState 
 /// An instance of it is known by its key and recorded in a stream of its own: one append per step.
 ///
 /// ```
-/// # use highwater_core::{RecordedEvent, Event, EventDescriptor, EncodeError, DecodeError, Payload};
+/// # use highwater_core::{RecordedEvent, Event, EventDescriptor, EncodeError, DecodeError, Decoded, Payload};
 /// # use highwater_sagas::{Saga, StepOutcome, CompensationOutcome};
 /// # use std::time::Duration;
 /// # struct OrderEvent;
@@ -35,7 +35,7 @@ impl<S: Serialize + DeserializeOwned + Clone + Send + Sync + 'static> SagaState 
 /// #     fn event_type(&self) -> &'static str { "order.placed" }
 /// #     fn schema_version(&self) -> u32 { 1 }
 /// #     fn encode(&self) -> Result<Payload, EncodeError> { Ok(Payload::from_value(&()).expect("JSON")) }
-/// #     fn decode(_: &str, _: u32, _: &Payload) -> Result<Self, DecodeError> { Ok(Self) }
+/// #     fn decode(_: &str, _: u32, _: &Payload) -> Result<Decoded<Self>, DecodeError> { Ok(Decoded::one(Self)) }
 /// # }
 /// let saga = Saga::named("order-fulfilment")
 ///     .started_by(|_: &OrderEvent, recorded: &RecordedEvent| {
@@ -61,9 +61,9 @@ impl<S> Clone for Saga<S> {
     }
 }
 
-/// Reads an outside event; `None` if it isn't meant.
+/// Reads an outside event: once for each event that it is read as, and that is meant.
 pub(crate) type Reads<T> =
-    Box<dyn Fn(&RecordedEvent) -> Result<Option<T>, DecodeError> + Send + Sync>;
+    Box<dyn Fn(&RecordedEvent) -> Result<Decoded<T>, DecodeError> + Send + Sync>;
 
 pub(crate) struct Definition<S> {
     pub(crate) name: String,
@@ -316,11 +316,15 @@ impl<S: SagaState, P: AtStep> SagaBuilder<S, P> {
         key_of: impl Fn(&E, &RecordedEvent) -> Option<String> + Send + Sync + 'static,
         take: impl Fn(&E, S) -> StepOutcome<S> + Send + Sync + 'static,
     ) -> Self {
-        let reads = self.reads(key_of);
+        let key_of = Arc::new(key_of);
+        let is_answer = key_of.clone();
+        let reads = self.reads(move |event: &E, recorded| key_of(event, recorded));
         let step = self.definition.steps.len().saturating_sub(1);
         self.definition.answers.push((step, reads));
         let take: Take<S> = Arc::new(move |recorded, state| {
-            recorded.decode::<E>().ok().map(|event| take(&event, state))
+            let mut events = recorded.decode::<E>().ok()?.into_iter();
+            let answer = events.find(|event| is_answer(event, recorded).is_some())?;
+            Some(take(&answer, state))
         });
         self.last_step(|step| step.answers.push(take));
         self
@@ -360,18 +364,17 @@ impl<S: SagaState, P> SagaBuilder<S, P> {
         &mut self,
         read: impl Fn(&E, &RecordedEvent) -> Option<T> + Send + Sync + 'static,
     ) -> Reads<T> {
-        let types = E::TYPES.iter().map(|descriptor| descriptor.name);
-        for name in types {
-            if !self.definition.event_types.contains(&name) {
+        let names = E::stored_names();
+        for name in &names {
+            if !self.definition.event_types.contains(name) {
                 self.definition.event_types.push(name);
             }
         }
         Box::new(move |recorded| {
-            let name = recorded.event_type.as_str();
-            if !E::TYPES.iter().any(|descriptor| descriptor.name == name) {
-                return Ok(None);
+            if !names.contains(&recorded.event_type.as_str()) {
+                return Ok(Decoded::none());
             }
-            Ok(read(&recorded.decode::<E>()?, recorded))
+            Ok(recorded.decode::<E>()?.filter_map(|event| read(&event, recorded)))
         })
     }
 

@@ -3,7 +3,7 @@
 //! Left out: what follows from them, which is [`Instance`](crate::instance::Instance)'s.
 
 use highwater_core::{
-    DecodeError, EncodeError, Event, EventDescriptor, EventId, Payload, StreamId,
+    DecodeError, Decoded, EncodeError, Event, EventDescriptor, EventId, Payload, StreamId,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -159,7 +159,7 @@ macro_rules! saga_events {
 
         impl Event for SagaEvent {
             const TYPES: &'static [EventDescriptor] =
-                &[$(EventDescriptor { name: $name, version: 1 },)*];
+                &[$(EventDescriptor { name: $name, oldest: 1, version: 1 },)*];
 
             fn event_type(&self) -> &'static str {
                 match self {
@@ -174,7 +174,7 @@ macro_rules! saga_events {
             fn encode(&self) -> Result<Payload, EncodeError> {
                 match self {
                     $(Self::$variant(data) => Payload::from_value(data)
-                        .map_err(|source| EncodeError::Data { event_type: $name, source }),)*
+                        .map_err(|source| EncodeError::Data { event_type: $name.into(), source }),)*
                 }
             }
 
@@ -182,7 +182,7 @@ macro_rules! saga_events {
                 event_type: &str,
                 schema_version: u32,
                 data: &Payload,
-            ) -> Result<Self, DecodeError> {
+            ) -> Result<Decoded<Self>, DecodeError> {
                 if schema_version > 1 {
                     return Err(DecodeError::UnknownVersion {
                         event_type: event_type.to_owned(),
@@ -196,9 +196,10 @@ macro_rules! saga_events {
                     source,
                 };
                 match event_type {
-                    $($name => data.to_value().map(Self::$variant).map_err(malformed),)*
+                    $($name => data.to_value().map(Self::$variant).map(Decoded::one).map_err(malformed),)*
                     _ => Err(DecodeError::UnknownType {
                         event_type: event_type.to_owned(),
+                        schema_version,
                         family: "SagaEvent",
                     }),
                 }

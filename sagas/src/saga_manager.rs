@@ -301,17 +301,17 @@ impl<S: SagaState> Run<S> {
         }
         let unreadable = |source| unreadable(&event, source);
         for start in &definition.starts {
-            if let Some((key, state)) = start(&event).map_err(unreadable)? {
+            for (key, state) in start(&event).map_err(unreadable)? {
                 self.start(&key, &state, &event)?;
             }
         }
         for cancel in &definition.cancels {
-            if let Some(key) = cancel(&event).map_err(unreadable)? {
+            for key in cancel(&event).map_err(unreadable)? {
                 self.tell_key(&key, &event, Signal::Cancel { event: event.clone() });
             }
         }
         for (step, answer) in &definition.answers {
-            if let Some(key) = answer(&event).map_err(unreadable)? {
+            for key in answer(&event).map_err(unreadable)? {
                 let step = definition.steps[*step].name.clone();
                 self.tell_key(&key, &event, Signal::Answer { step, event: event.clone() });
             }

@@ -11,4 +11,9 @@
 pub mod bus;
 pub mod inbox;
 pub mod log;
+pub mod personal_data;
 pub mod read_model;
+pub mod retention;
+pub mod schemas;
+pub mod snapshots;
+pub mod tenancy;

@@ -3,6 +3,8 @@
 //! Suites live in the modules below; the integration tests in `tests/` enrol adapters in them.
 
 pub mod conformance;
+pub mod cut_proxy;
+pub mod killed_writers;
 pub mod naive_store;
 pub mod services;
 pub mod unconditional_store;

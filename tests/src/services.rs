@@ -19,6 +19,7 @@ mod host_port;
 mod kafka;
 mod own;
 mod postgres;
+mod programs;
 mod readiness;
 mod reaper;
 mod redis;
@@ -40,6 +41,9 @@ pub const REDIS_URL: &str = "HIGHWATER_TEST_REDIS_URL";
 pub const KAFKA_BROKERS: &str = "HIGHWATER_TEST_KAFKA_BROKERS";
 /// Environment variable: the image to start PostgreSQL from, `postgres:17-alpine` when unset.
 pub const POSTGRES_IMAGE: &str = "HIGHWATER_TEST_POSTGRES_IMAGE";
+/// Environment variable: the folder of `initdb` and `postgres`. Where it is set, a test's own PostgreSQL is run from
+/// these programs, and needs no container engine.
+pub const POSTGRES_PROGRAMS: &str = "HIGHWATER_TEST_POSTGRES_PROGRAMS";
 /// Environment variable: the image to start Redis from, `redis:7-alpine` when unset.
 pub const REDIS_IMAGE: &str = "HIGHWATER_TEST_REDIS_IMAGE";
 /// Environment variable: the image to start Kafka from, `apache/kafka-native:4.1.1` when unset.

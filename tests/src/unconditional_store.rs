@@ -6,11 +6,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use highwater::{
-    Append, AppendError, AppendSignal, Appended, CheckpointError, CheckpointStore, Claim, EventId,
-    EventStore, GlobalPosition, MemoryStore, Page, Payload, ReadError, RecordedEvent, Selection,
-    Standing, StreamId, StreamVersion,
-};
+use highwater::{Append, AppendError, Appended, EventStore, MemoryStore, StoreLayer};
 
 use crate::conformance::log::LogFactory;
 
@@ -41,7 +37,11 @@ impl<S: EventStore> UnconditionalStore<S> {
 }
 
 #[async_trait]
-impl<S: EventStore> EventStore for UnconditionalStore<S> {
+impl<S: EventStore> StoreLayer for UnconditionalStore<S> {
+    fn inner(&self) -> &dyn EventStore {
+        &*self.inner
+    }
+
     async fn append(&self, append: Append) -> Result<Appended, AppendError> {
         // As far away as a server would be: others get in between.
         for _ in 0..5 {
@@ -55,59 +55,5 @@ impl<S: EventStore> EventStore for UnconditionalStore<S> {
         let unconditional = parts
             .fold(first, |append, part| append.and_to(part.stream, part.expected, part.events));
         self.inner.append(unconditional).await
-    }
-
-    async fn read_stream(
-        &self,
-        stream: &StreamId,
-        after: StreamVersion,
-        limit: usize,
-    ) -> Result<Vec<RecordedEvent>, ReadError> {
-        self.inner.read_stream(stream, after, limit).await
-    }
-
-    async fn read_all(
-        &self,
-        selection: &Selection,
-        after: GlobalPosition,
-        limit: usize,
-    ) -> Result<Page, ReadError> {
-        self.inner.read_all(selection, after, limit).await
-    }
-
-    async fn find(&self, ids: &[EventId]) -> Result<Vec<RecordedEvent>, ReadError> {
-        self.inner.find(ids).await
-    }
-
-    async fn high_water_mark(&self) -> Result<GlobalPosition, ReadError> {
-        self.inner.high_water_mark().await
-    }
-
-    fn signal(&self) -> AppendSignal {
-        self.inner.signal()
-    }
-
-    async fn close(&self) {
-        self.inner.close().await;
-    }
-}
-
-#[async_trait]
-impl<S: EventStore> CheckpointStore for UnconditionalStore<S> {
-    async fn claim(&self, consumer: &str) -> Result<Claim, CheckpointError> {
-        self.inner.claim(consumer).await
-    }
-
-    async fn advance(
-        &self,
-        claim: &Claim,
-        position: GlobalPosition,
-        state: Option<&Payload>,
-    ) -> Result<(), CheckpointError> {
-        self.inner.advance(claim, position, state).await
-    }
-
-    async fn standing(&self, consumer: &str) -> Result<Option<Standing>, CheckpointError> {
-        self.inner.standing(consumer).await
     }
 }

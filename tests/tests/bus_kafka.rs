@@ -18,6 +18,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{Consumer, StreamConsumer};
 use rdkafka::message::{Header, Headers, Message as _, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
+use tokio::sync::watch;
 
 const LONG: Duration = Duration::from_secs(60);
 const STREAMS: usize = 5;
@@ -111,11 +112,12 @@ async fn a_relay_that_is_killed_anywhere_and_started_again_loses_nothing() {
     let case = Case::shared().await;
     let consumer = case.host([case.consumer()]);
     let mut ids = Vec::new();
-    for round in 0..8u64 {
-        let relay = case.host([case.relay()]);
+    let moments = [Moment::Connecting, Moment::Sending, Moment::Confirmed, Moment::Marked];
+    for moment in moments.into_iter().chain(moments) {
+        let publisher = Arc::new(Watched::through(case.publisher(), moment));
+        let relay = case.host([case.relay_through(publisher.clone())]);
         ids.extend(case.append(40).await);
-        // Wherever it is by then: connecting, sending, waiting, moving the checkpoint.
-        tokio::time::sleep(Duration::from_millis(7 * round * round)).await;
+        publisher.reaches(moment).await;
         relay.kill().await;
     }
     let relay = case.host([case.relay()]);
@@ -193,20 +195,87 @@ async fn a_broker_that_is_killed_means_lag_and_never_loss() {
 async fn a_broker_that_freezes_means_lag_and_never_loss() {
     let kafka = OwnKafka::start().await.expect("an own Kafka starts");
     let case = Case::on(kafka.brokers(), kafka.fresh_topic("frozen"));
-    let hosted = case.host([case.relay(), case.consumer()]);
+    let publisher = Arc::new(Watched::through(case.publisher(), Moment::GivenUp));
+    let hosted = case.host([case.relay_through(publisher.clone()), case.consumer()]);
     let mut ids = case.append(100).await;
     case.handler.has_calls(20).await;
     let (appended, paused) = tokio::join!(case.append(100), kafka.pause());
     paused.expect("paused");
     ids.extend(appended);
     ids.extend(case.append(100).await);
-    // Longer than a publish may take: sessions are given up with records on the wire.
-    tokio::time::sleep(Duration::from_secs(8)).await;
+    // Longer than a publish may take: its session is given up with records on the wire.
+    publisher.reaches(Moment::GivenUp).await;
     kafka.unpause().await.expect("unpaused");
     ids.extend(case.append(20).await);
     case.handler.has_handled(&ids).await;
     case.holds().await;
     hosted.stop().await;
+}
+
+/// How far a relay has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Moment {
+    /// It was started.
+    Connecting,
+    /// It has given messages to Kafka.
+    Sending,
+    /// Kafka has confirmed them, and the relay doesn't know yet.
+    Confirmed,
+    /// It has moved its checkpoint behind them.
+    Marked,
+    /// It has waited for a confirmation in vain.
+    GivenUp,
+}
+
+/// Publishes through Kafka and says how far it is; it stays for ever in front of the relay's mark
+/// if that is the moment it is asked for.
+struct Watched {
+    inner: Arc<KafkaPublisher>,
+    moment: Moment,
+    passed: watch::Sender<Passed>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Passed {
+    begun: usize,
+    confirmed: usize,
+    given_up: usize,
+}
+
+impl Watched {
+    fn through(inner: Arc<KafkaPublisher>, moment: Moment) -> Self {
+        Self { inner, moment, passed: watch::Sender::default() }
+    }
+
+    async fn reaches(&self, moment: Moment) {
+        let mut passed = self.passed.subscribe();
+        let is_there = |passed: &Passed| match moment {
+            Moment::Connecting => true,
+            Moment::Sending => passed.begun > 0,
+            Moment::Confirmed => passed.confirmed > 0,
+            // The relay sends a page when it has marked the one before.
+            Moment::Marked => passed.begun > 1,
+            Moment::GivenUp => passed.given_up > 0,
+        };
+        let waiting = tokio::time::timeout(LONG, passed.wait_for(is_there));
+        waiting.await.expect("the relay gets there").expect("the sender lives");
+    }
+}
+
+#[async_trait]
+impl Publisher for Watched {
+    async fn publish(&self, messages: &[Message]) -> Result<(), PublishError> {
+        self.passed.send_modify(|passed| passed.begun += 1);
+        let outcome = self.inner.publish(messages).await;
+        self.passed.send_modify(|passed| match outcome {
+            Ok(()) => passed.confirmed += 1,
+            Err(_) => passed.given_up += 1,
+        });
+        if self.moment == Moment::Confirmed && outcome.is_ok() {
+            std::future::pending::<()>().await;
+        }
+        outcome
+    }
 }
 
 /// Says that messages are sent when they are only on their way.

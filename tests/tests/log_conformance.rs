@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use highwater::sqlite::SqliteStore;
 use highwater::{EventStore, MemoryStore};
-use highwater_tests::conformance::log::{LogFactory, model};
+use highwater_tests::conformance::log::{LogFactory, envelopes, model};
 use highwater_tests::{enrol_durable_event_store, enrol_event_store};
 use tempfile::TempDir;
 
@@ -16,6 +16,16 @@ enrol_durable_event_store!(sqlite_durably, SqliteLog::fresh());
 #[test]
 fn sqlite_answers_any_sequence_of_appends_as_the_memory_store_does() {
     model::check(60, async || SqliteLog::fresh());
+}
+
+#[test]
+fn memory_gives_every_envelope_back_as_it_was() {
+    envelopes::check(100, async || MemoryLog::default());
+}
+
+#[test]
+fn sqlite_gives_every_envelope_back_as_it_was_or_refuses_it() {
+    envelopes::check(100, async || SqliteLog::fresh());
 }
 
 /// A log in memory: its handles are one store.

@@ -1,15 +1,20 @@
 //! A store without the mechanism doesn't pass: the conformance suite's checks can fail.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use highwater::{AppendCondition, EventStore, GlobalPosition, Selection};
+use highwater::{
+    Append, AppendCondition, AppendError, Appended, EventId, EventStore, GlobalPosition,
+    MemoryStore, Selection, StoreLayer,
+};
 use highwater_tests::conformance::log::LogFactory;
 use highwater_tests::conformance::log::given::{everything, query_tagged, stream, tagged, to_any};
 use highwater_tests::conformance::log::oracle::{
     Attempt, Decision, Tail, Violation, check_conditions,
 };
 use highwater_tests::conformance::log::race::{RacePlan, race};
+use highwater_tests::conformance::log::repetition::an_event_id_is_called_taken_only_of_what_is_committed;
 use highwater_tests::naive_store::NaiveStore;
 use highwater_tests::services::{self, Database};
 
@@ -86,4 +91,45 @@ async fn a_condition_that_passes_an_event_it_never_saw_is_reported() {
     let passed = check_conditions(&everything(&store, &Selection::All).await, &[attempt]);
     let expected = Violation::ConditionPassed { after: tail.read_to, position: late.position };
     assert_eq!(passed, Err(expected));
+}
+
+/// Calls an id taken as soon as somebody has brought it, whatever becomes of them.
+#[derive(Default)]
+struct Gossip {
+    inner: Arc<MemoryStore>,
+    heard_of: Mutex<HashSet<EventId>>,
+}
+
+#[async_trait]
+impl StoreLayer for Gossip {
+    fn inner(&self) -> &dyn EventStore {
+        &*self.inner
+    }
+
+    async fn append(&self, append: Append) -> Result<Appended, AppendError> {
+        let heard_of = |id| !self.heard_of.lock().expect("nobody panics in here").insert(id);
+        if let Some(known) = append.events().find(|event| heard_of(event.id)) {
+            return Err(AppendError::EventIdTaken { id: known.id });
+        }
+        // As far away as a server would be: others get in between.
+        tokio::task::yield_now().await;
+        self.inner.append(append).await
+    }
+}
+
+struct GossipLog(Arc<Gossip>);
+
+#[async_trait]
+impl LogFactory for GossipLog {
+    async fn open(&self) -> Arc<dyn EventStore> {
+        self.0.clone()
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_calls_an_id_taken_before_it_is_committed_is_caught() {
+    let checking = tokio::spawn(async {
+        an_event_id_is_called_taken_only_of_what_is_committed(&GossipLog(Arc::default())).await;
+    });
+    assert!(checking.await.is_err_and(|error| error.is_panic()), "it passed");
 }

@@ -19,14 +19,15 @@ use super::{
 };
 use crate::command_handler::RejectionOf;
 use crate::{
-    Boundaries, Command, CommandError, CommandHandler, CommandReceipt, Decide, EventStore,
-    GlobalPosition,
+    At, Boundaries, Command, CommandError, CommandHandler, CommandReceipt, Decide, EventStore,
+    Evolve, ForgetError, GlobalPosition, Loaded, SealedLog, Subject, TenantHandle, TenantId, Vault,
 };
 
 /// Collects what an application is made of. Start it to get a [`Highwater`].
 pub struct HighwaterBuilder {
     store: Arc<dyn EventStore>,
     components: Vec<Arc<dyn Component>>,
+    vault: Option<Vault>,
 }
 
 impl HighwaterBuilder {
@@ -35,6 +36,36 @@ impl HighwaterBuilder {
     pub fn host(mut self, component: impl Component) -> Self {
         self.components.push(Arc::new(component));
         self
+    }
+
+    /// Seals personal data with `vault` on its way into the store, and opens it for commands,
+    /// boundaries, projections and sagas. Relays get it sealed. Without a vault, the store refuses
+    /// events with personal data.
+    #[must_use]
+    pub fn personal_data(mut self, vault: Vault) -> Self {
+        self.vault = Some(vault);
+        self
+    }
+
+    /// Compares what this program writes and reads with what the store knows of the log's events,
+    /// and adds to that. Programs that start at once take turns. Call it before
+    /// [`start`](Self::start): a program that would break what `compatibility` demands doesn't start.
+    ///
+    /// # Errors
+    /// [`StartError::IncompatibleEvents`] says which event type, in which direction and why;
+    /// [`StartError::SchemasNotKept`] if the store can't be asked, or keeps none.
+    ///
+    /// # Cancel safety
+    /// Dropped in flight, the schemas were added all or none. Nothing was started.
+    #[cfg(feature = "schema")]
+    pub async fn event_schemas(
+        self,
+        schemas: crate::schema::EventSchemas,
+        compatibility: crate::schema::Compatibility,
+    ) -> Result<Self, StartError> {
+        let store = self.store.schemas().ok_or(StartError::NoSchemaStore)?;
+        store.keep(&schemas, compatibility).await.map_err(StartError::of_schemas)?;
+        Ok(self)
     }
 
     /// Starts everything. Must be called within a tokio runtime.
@@ -46,7 +77,7 @@ impl HighwaterBuilder {
         self.check_names()?;
         let runtime = Handle::try_current().map_err(|_| StartError::NoRuntime)?;
         let shutdown = CancellationToken::new();
-        let context = ComponentContext::new(self.store, shutdown.clone());
+        let context = context(self.store, self.vault.as_ref(), shutdown.clone());
         let (health, tasks) = (Health::default(), TaskTracker::new());
         for component in self.components {
             // Known before its task has run for the first time, so that nobody who asks misses it.
@@ -55,7 +86,14 @@ impl HighwaterBuilder {
             tasks.spawn_on(supervise(component, context.clone(), health.clone()), &runtime);
         }
         tasks.close();
-        Ok(Highwater { context, health, tasks, _cancels_on_drop: shutdown.drop_guard() })
+        Ok(Highwater {
+            boundaries: Boundaries::new(context.store.clone()),
+            context,
+            vault: self.vault,
+            health,
+            tasks,
+            _cancels_on_drop: shutdown.drop_guard(),
+        })
     }
 
     fn check_names(&self) -> Result<(), StartError> {
@@ -67,9 +105,27 @@ impl HighwaterBuilder {
     }
 }
 
+/// What components get: with a vault, a log on which personal data is open, and warm aggregates that
+/// are no older than the vault's keys may be.
+fn context(
+    store: Arc<dyn EventStore>,
+    vault: Option<&Vault>,
+    shutdown: CancellationToken,
+) -> ComponentContext {
+    let Some(vault) = vault else {
+        return ComponentContext::new(store, shutdown);
+    };
+    let store = Arc::new(SealedLog::new(store, vault.clone()));
+    let mut context = ComponentContext::new(store, shutdown);
+    context.commands = context.commands.with_warm_aggregates_for(vault.key_age());
+    context
+}
+
 /// A running application: executes commands, and hosts what follows from their events.
 pub struct Highwater {
     context: ComponentContext,
+    boundaries: Boundaries,
+    vault: Option<Vault>,
     health: Health,
     tasks: TaskTracker,
     _cancels_on_drop: DropGuard,
@@ -79,7 +135,7 @@ impl Highwater {
     /// An application on top of `store`.
     #[must_use]
     pub fn builder(store: Arc<dyn EventStore>) -> HighwaterBuilder {
-        HighwaterBuilder { store, components: Vec::new() }
+        HighwaterBuilder { store, components: Vec::new(), vault: None }
     }
 
     /// Executes a command; see [`CommandHandler::execute`].
@@ -106,16 +162,60 @@ impl Highwater {
         &self.context.commands
     }
 
+    /// An aggregate as it was; see [`CommandHandler::state_at`].
+    ///
+    /// # Errors
+    /// As [`CommandHandler::state_at`].
+    ///
+    /// # Cancel safety
+    /// Changes nothing.
+    pub async fn state_at<A: Evolve>(
+        &self,
+        id: &A::Id,
+        at: At,
+    ) -> Result<Loaded<A>, CommandError<A::Rejection>> {
+        self.context.commands.state_at(id, at).await
+    }
+
     /// Decides within boundaries that are no aggregate.
     #[must_use]
     pub fn boundaries(&self) -> Boundaries {
-        Boundaries::new(self.context.store.clone())
+        self.boundaries.clone()
+    }
+
+    /// What the application does for one of its tenants. Cheap: make one per request.
+    ///
+    /// Components are hosted once for all tenants; they see the whole log, and whose an event is
+    /// ([`StreamId::tenant`](crate::StreamId::tenant)).
+    #[must_use]
+    pub fn for_tenant(&self, tenant: &TenantId) -> TenantHandle {
+        let (store, commands) = (self.context.store.clone(), &self.context.commands);
+        TenantHandle::new(store, commands, &self.boundaries, tenant)
     }
 
     /// The log.
     #[must_use]
     pub fn store(&self) -> &Arc<dyn EventStore> {
         &self.context.store
+    }
+
+    /// Forgets `subject`: what is sealed with its keys can never be read again, wherever a copy is. In
+    /// this process at once, in others when the keys and the states in their memory are too old (60 s
+    /// unless the vault says otherwise).
+    ///
+    /// What a read model has copied in plain text is its own to delete. Tenants share subjects: data
+    /// that another tenant sealed under the same id goes with it.
+    ///
+    /// # Errors
+    /// [`ForgetError`].
+    ///
+    /// # Cancel safety
+    /// The subject is forgotten or not: forget it again.
+    pub async fn forget(&self, subject: &Subject) -> Result<(), ForgetError> {
+        let vault = self.vault.as_ref().ok_or(ForgetError::NoVault)?;
+        vault.forget(subject).await.map_err(ForgetError::Key)?;
+        self.context.commands.drop_warm_aggregates();
+        Ok(())
     }
 
     /// Waits until `component` shows everything up to `position`: read your own write.

@@ -106,12 +106,10 @@ impl<S: SagaState> Driver<S> {
     /// The state in which the definition starts this saga by `event`, or why it doesn't.
     fn first_state(&self, event: &RecordedEvent) -> Result<Payload, String> {
         for start in &self.shared.definition.starts {
-            match start(event) {
-                Ok(Some((key, state))) if self.is_started_as(&key, event) => {
-                    return Payload::from_value(&state).map_err(|error| unwritten_state(&error));
-                }
-                Ok(_) => {}
-                Err(error) => return Err(with_causes(&error)),
+            let starts = start(event).map_err(|error| with_causes(&error))?;
+            let this = starts.into_iter().find(|(key, _)| self.is_started_as(key, event));
+            if let Some((_, state)) = this {
+                return Payload::from_value(&state).map_err(|error| unwritten_state(&error));
             }
         }
         Err(format!("the definition starts no such saga by event {} any more", event.id))

@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use highwater_core::{
-    Append, AppendError, AppendSignal, Appended, CheckpointError, CheckpointStore, Claim, EventId,
-    EventStore, GlobalPosition, Page, Payload, ReadError, RecordedEvent, Selection, Standing,
-    StreamId, StreamVersion,
+    Append, AppendError, Appended, CheckpointError, Claim, EventStore, GlobalPosition,
+    SnapshotStore, StoreLayer,
 };
 
 use super::fault::{Faults, Kind};
@@ -23,7 +22,15 @@ fn injected() -> Box<dyn std::error::Error + Send + Sync> {
 }
 
 #[async_trait]
-impl EventStore for FaultStore {
+impl StoreLayer for FaultStore {
+    fn inner(&self) -> &dyn EventStore {
+        &*self.inner
+    }
+
+    fn snapshots(&self) -> Option<&dyn SnapshotStore> {
+        self.inner.snapshots()
+    }
+
     async fn append(&self, append: Append) -> Result<Appended, AppendError> {
         let kind = self.faults.at_append();
         match kind {
@@ -41,60 +48,14 @@ impl EventStore for FaultStore {
         }
     }
 
-    async fn read_stream(
-        &self,
-        stream: &StreamId,
-        after: StreamVersion,
-        limit: usize,
-    ) -> Result<Vec<RecordedEvent>, ReadError> {
-        self.inner.read_stream(stream, after, limit).await
-    }
-
-    async fn read_all(
-        &self,
-        selection: &Selection,
-        after: GlobalPosition,
-        limit: usize,
-    ) -> Result<Page, ReadError> {
-        self.inner.read_all(selection, after, limit).await
-    }
-
-    async fn find(&self, ids: &[EventId]) -> Result<Vec<RecordedEvent>, ReadError> {
-        self.inner.find(ids).await
-    }
-
-    async fn high_water_mark(&self) -> Result<GlobalPosition, ReadError> {
-        self.inner.high_water_mark().await
-    }
-
-    fn signal(&self) -> AppendSignal {
-        self.inner.signal()
-    }
-
     /// The world's store outlives the run.
     async fn close(&self) {}
-}
 
-#[async_trait]
-impl CheckpointStore for FaultStore {
     async fn claim(&self, consumer: &str) -> Result<Claim, CheckpointError> {
         let claim = self.inner.claim(consumer).await?;
         if self.forgets {
             return Ok(Claim { position: GlobalPosition::START, state: None, ..claim });
         }
         Ok(claim)
-    }
-
-    async fn advance(
-        &self,
-        claim: &Claim,
-        position: GlobalPosition,
-        state: Option<&Payload>,
-    ) -> Result<(), CheckpointError> {
-        self.inner.advance(claim, position, state).await
-    }
-
-    async fn standing(&self, consumer: &str) -> Result<Option<Standing>, CheckpointError> {
-        self.inner.standing(consumer).await
     }
 }

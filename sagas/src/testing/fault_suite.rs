@@ -327,10 +327,12 @@ async fn check_order<S: SagaState>(world: &FaultWorld<S>, end: &Instance) -> Res
     let mut started = Vec::new();
     let mut undone = Vec::new();
     for recorded in page.events {
-        match recorded.decode().map_err(told)? {
-            SagaEvent::StepStarted(step) => started.push(step.step),
-            SagaEvent::CompensationSucceeded(step) => undone.push(step.step),
-            _ => {}
+        for event in recorded.decode().map_err(told)? {
+            match event {
+                SagaEvent::StepStarted(step) => started.push(step.step),
+                SagaEvent::CompensationSucceeded(step) => undone.push(step.step),
+                _ => {}
+            }
         }
     }
     if !undone.windows(2).all(|pair| pair[0] > pair[1]) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use highwater_core::{
     Aggregate, Append, CheckpointStore, Command, CommandId, Component, ComponentContext,
-    ComponentError, Decide, Decision, DecisionContext, DecodeError, EncodeError, Event,
+    ComponentError, Decide, Decision, DecisionContext, DecodeError, Decoded, EncodeError, Event,
     EventDescriptor, EventStore, Evolve, ExpectedVersion, ManualClock, MemoryStore, NewEvent,
     Payload, RecordedEvent, StreamId, emit, nothing, reject,
 };
@@ -28,7 +28,7 @@ macro_rules! family {
 
         impl Event for $family {
             const TYPES: &'static [EventDescriptor] =
-                &[$(EventDescriptor { name: $name, version: 1 },)*];
+                &[$(EventDescriptor { name: $name, oldest: 1, version: 1 },)*];
 
             fn event_type(&self) -> &'static str {
                 match self { $(Self::$variant(_) => $name,)* }
@@ -39,19 +39,24 @@ macro_rules! family {
             fn encode(&self) -> Result<Payload, EncodeError> {
                 let text = match self { $(Self::$variant(text) => text,)* };
                 Payload::from_value(text)
-                    .map_err(|source| EncodeError::Data { event_type: self.event_type(), source })
+                    .map_err(|source| EncodeError::Data { event_type: self.event_type().into(), source })
             }
 
-            fn decode(name: &str, version: u32, data: &Payload) -> Result<Self, DecodeError> {
+            fn decode(
+                name: &str,
+                version: u32,
+                data: &Payload,
+            ) -> Result<Decoded<Self>, DecodeError> {
                 let text = data.to_value().map_err(|source| DecodeError::Malformed {
                     event_type: name.to_owned(),
                     schema_version: version,
                     source,
                 })?;
                 match name {
-                    $($name => Ok(Self::$variant(text)),)*
+                    $($name => Ok(Decoded::one(Self::$variant(text))),)*
                     _ => Err(DecodeError::UnknownType {
                         event_type: name.to_owned(),
+                        schema_version: version,
                         family: stringify!($family),
                     }),
                 }
@@ -403,8 +408,8 @@ impl Shop {
     pub(super) async fn undone(&self, order: &str) -> Vec<usize> {
         let stream = crate::saga_event::stream_of("order-fulfilment", order).expect("a key");
         let events = self.store.read_stream(&stream, Default::default(), 1_000).await;
-        let step_of = |event: &RecordedEvent| match event.decode().expect("a saga's event") {
-            SagaEvent::CompensationSucceeded(undone) => Some(undone.step),
+        let step_of = |event: &RecordedEvent| match event.decode().expect("readable").into_one() {
+            Some(SagaEvent::CompensationSucceeded(undone)) => Some(undone.step),
             _ => None,
         };
         events.expect("the store reads").iter().filter_map(step_of).collect()
@@ -430,7 +435,7 @@ pub(super) async fn effects(store: &dyn EventStore, bank: &Bank, order: &str) ->
     let events = store.read_stream(&stream, Default::default(), 1_000).await;
     let mut effects = Effects { charged: bank.balance(order), ..NONE };
     for event in events.expect("the store reads") {
-        match event.decode::<GoodsEvent>().expect("goods") {
+        match event.decode().expect("readable").into_one().expect("an event of goods") {
             GoodsEvent::Reserved(_) => effects.reserved += 1,
             GoodsEvent::Released(_) => effects.reserved -= 1,
             GoodsEvent::Shipped(_) => effects.shipped += 1,

@@ -19,6 +19,7 @@ pub mod checkpoints;
 pub mod closing;
 pub mod conditions;
 pub mod durability;
+pub mod envelopes;
 pub mod expectations;
 pub mod given;
 pub mod hostile_input;
@@ -92,6 +93,7 @@ macro_rules! enrol_event_store {
                     an_event_id_in_another_stream_is_taken,
                     an_append_that_is_partly_in_the_log_appends_nothing,
                     a_taken_event_id_costs_the_appends_beside_it_nothing,
+                    an_event_id_is_called_taken_only_of_what_is_committed,
                 }
                 conditions {
                     a_match_behind_the_position_fails_the_append,

@@ -30,6 +30,8 @@ pub(super) struct Recipe {
     /// Environment of the container, given the host port that clients will dial.
     pub(super) environment: fn(u16) -> Vec<(&'static str, String)>,
     pub(super) command: &'static [&'static str],
+    /// A folder in memory, and its mount options.
+    pub(super) small_disk: Option<(&'static str, &'static str)>,
 }
 
 /// A container that is removed, data and all, when dropped or when the process ends.
@@ -118,6 +120,9 @@ fn request(recipe: &Recipe, image: &str, host_port: u16) -> ContainerRequest<Gen
         host_port: Some(host_port.to_string()),
     };
     let bindings = HashMap::from([(container_port.to_string(), Some(vec![binding]))]);
+    let disk =
+        |(path, options): (&str, &str)| HashMap::from([(path.to_owned(), options.to_owned())]);
+    let small_disk = recipe.small_disk.map(disk);
     (recipe.environment)(host_port)
         .into_iter()
         .fold(
@@ -130,5 +135,8 @@ fn request(recipe: &Recipe, image: &str, host_port: u16) -> ContainerRequest<Gen
         .with_shm_size(SHARED_MEMORY_BYTES)
         .with_label(TEST_LABEL, recipe.service)
         .with_label(PROCESS_LABEL, watched_process_label())
-        .with_host_config_modifier(move |config| config.port_bindings = Some(bindings.clone()))
+        .with_host_config_modifier(move |config| {
+            config.port_bindings = Some(bindings.clone());
+            config.tmpfs = small_disk.clone();
+        })
 }

@@ -12,7 +12,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 
 use super::container::{Container, Recipe};
-use super::own::{OwnContainer, OwnService};
+use super::own::{OwnInstance, OwnService};
 use super::readiness::until_ready;
 use super::{KAFKA_BROKERS, KAFKA_IMAGE, ServiceError, given_by_environment, unique_name};
 
@@ -27,6 +27,7 @@ const RECIPE: Recipe = Recipe {
     container_port: 9092,
     environment,
     command: &[],
+    small_disk: None,
 };
 
 /// One node that is broker and controller. The advertised address is the host's, because the clients are there.
@@ -153,8 +154,8 @@ impl OwnService for OwnKafka {
         answers(&self.brokers).await
     }
 
-    fn container(&self) -> OwnContainer<'_> {
-        OwnContainer(&self.container)
+    fn instance(&self) -> OwnInstance<'_> {
+        OwnInstance::Container(&self.container)
     }
 }
 

@@ -5,6 +5,7 @@
 
 use super::ServiceError;
 use super::container::Container;
+use super::programs::LocalPostgres;
 
 /// A real server that one test owns and may break. Dropping it removes it with its data.
 ///
@@ -23,14 +24,14 @@ pub trait OwnService: Sized + Send + Sync {
     fn ready(&self) -> impl Future<Output = Result<(), ServiceError>> + Send;
 
     #[doc(hidden)]
-    fn container(&self) -> OwnContainer<'_>;
+    fn instance(&self) -> OwnInstance<'_>;
 
     /// Freezes it: connections stay open and nothing answers, as behind a cut wire.
     ///
     /// # Errors
     /// [`ServiceError::Lifecycle`].
     fn pause(&self) -> impl Future<Output = Result<(), ServiceError>> + Send {
-        async { self.container().0.pause().await }
+        async { self.instance().pause().await }
     }
 
     /// Thaws it; it goes on where it was frozen.
@@ -38,7 +39,7 @@ pub trait OwnService: Sized + Send + Sync {
     /// # Errors
     /// [`ServiceError::Lifecycle`].
     fn unpause(&self) -> impl Future<Output = Result<(), ServiceError>> + Send {
-        async { self.container().0.unpause().await }
+        async { self.instance().unpause().await }
     }
 
     /// `kill -9` to all of it; returns when it is gone.
@@ -46,7 +47,7 @@ pub trait OwnService: Sized + Send + Sync {
     /// # Errors
     /// [`ServiceError::Lifecycle`].
     fn kill(&self) -> impl Future<Output = Result<(), ServiceError>> + Send {
-        async { self.container().0.kill().await }
+        async { self.instance().kill().await }
     }
 
     /// Shuts it down in an orderly way; returns when it is gone.
@@ -54,7 +55,7 @@ pub trait OwnService: Sized + Send + Sync {
     /// # Errors
     /// [`ServiceError::Lifecycle`].
     fn stop(&self) -> impl Future<Output = Result<(), ServiceError>> + Send {
-        async { self.container().0.stop().await }
+        async { self.instance().stop().await }
     }
 
     /// Starts it after [`kill`](Self::kill) or [`stop`](Self::stop) and waits until it answers.
@@ -63,12 +64,56 @@ pub trait OwnService: Sized + Send + Sync {
     /// [`ServiceError::Lifecycle`] or [`ServiceError::NotReady`].
     fn start_again(&self) -> impl Future<Output = Result<(), ServiceError>> + Send {
         async {
-            self.container().0.start_again().await?;
+            self.instance().start_again().await?;
             self.ready().await
         }
     }
 }
 
-/// Keeps the container out of the tests' hands: only the verbs of [`OwnService`] reach it.
+/// Keeps the instance out of the tests' hands: only the verbs of [`OwnService`] reach it.
 #[doc(hidden)]
-pub struct OwnContainer<'a>(pub(super) &'a Container);
+pub enum OwnInstance<'a> {
+    #[doc(hidden)]
+    #[allow(private_interfaces)]
+    Container(&'a Container),
+    #[doc(hidden)]
+    #[allow(private_interfaces)]
+    Programs(&'a LocalPostgres),
+}
+
+impl OwnInstance<'_> {
+    async fn pause(self) -> Result<(), ServiceError> {
+        match self {
+            Self::Container(container) => container.pause().await,
+            Self::Programs(local) => local.signal("-STOP", false),
+        }
+    }
+
+    async fn unpause(self) -> Result<(), ServiceError> {
+        match self {
+            Self::Container(container) => container.unpause().await,
+            Self::Programs(local) => local.signal("-CONT", false),
+        }
+    }
+
+    async fn kill(self) -> Result<(), ServiceError> {
+        match self {
+            Self::Container(container) => container.kill().await,
+            Self::Programs(local) => local.signal("-KILL", true),
+        }
+    }
+
+    async fn stop(self) -> Result<(), ServiceError> {
+        match self {
+            Self::Container(container) => container.stop().await,
+            Self::Programs(local) => local.stop(),
+        }
+    }
+
+    async fn start_again(self) -> Result<(), ServiceError> {
+        match self {
+            Self::Container(container) => container.start_again().await,
+            Self::Programs(local) => local.start_again(),
+        }
+    }
+}

@@ -7,10 +7,14 @@ use std::time::Duration;
 use tokio_postgres::NoTls;
 
 use super::container::{Container, Recipe};
-use super::own::{OwnContainer, OwnService};
+use super::own::{OwnInstance, OwnService};
+use super::programs::LocalPostgres;
 use super::readiness::until_ready;
 use super::service_error::with_causes;
-use super::{POSTGRES_IMAGE, POSTGRES_URL, ServiceError, given_by_environment, unique_name};
+use super::{
+    POSTGRES_IMAGE, POSTGRES_PROGRAMS, POSTGRES_URL, ServiceError, given_by_environment,
+    unique_name,
+};
 
 const SERVICE: &str = "PostgreSQL";
 /// Not a secret: the server listens on loopback and lives as long as the test run.
@@ -36,7 +40,13 @@ const RECIPE: Recipe = Recipe {
         "-c",
         "shared_buffers=256MB",
     ],
+    small_disk: Some((SMALL_DISK, "size=32m,mode=1777")),
 };
+
+/// Where a container has its small disk.
+const SMALL_DISK: &str = "/small";
+/// How much fits on it.
+pub(super) const SMALL_DISK_MIB: usize = 32;
 
 /// A PostgreSQL server shared by all tests of the process.
 pub struct PostgresService {
@@ -78,8 +88,13 @@ impl PostgresService {
 
 /// A PostgreSQL server that one test owns and may kill, pause and start again.
 pub struct OwnPostgres {
-    container: Container,
+    server: OwnServer,
     admin_url: String,
+}
+
+enum OwnServer {
+    Container(Box<Container>),
+    Programs(LocalPostgres),
 }
 
 impl OwnPostgres {
@@ -87,6 +102,30 @@ impl OwnPostgres {
     #[must_use]
     pub fn admin_url(&self) -> &str {
         &self.admin_url
+    }
+
+    /// A new, empty database on a disk of 32 MiB; only the write-ahead log is elsewhere.
+    ///
+    /// # Panics
+    /// When the server refuses, with its reason.
+    pub async fn fresh_database_on_small_disk(&self) -> Database {
+        let disk = match &self.server {
+            OwnServer::Container(_) => SMALL_DISK.to_owned(),
+            OwnServer::Programs(local) => {
+                local.small_disk().unwrap_or_else(|error| panic!("{error}"))
+            }
+        };
+        let database = self.fresh_database().await;
+        // The server makes the folder itself: it must own it.
+        for statement in [
+            format!("COPY (SELECT 1) TO PROGRAM 'mkdir {disk}/space'"),
+            format!("CREATE TABLESPACE small LOCATION '{disk}/space'"),
+            format!(r#"ALTER DATABASE "{}" SET TABLESPACE small"#, database.name),
+        ] {
+            let done = execute(&self.admin_url, &statement).await;
+            done.unwrap_or_else(|error| panic!("{statement}: {}", with_causes(&error)));
+        }
+        database
     }
 
     /// As [`PostgresService::fresh_database`].
@@ -104,18 +143,32 @@ impl OwnPostgres {
 
 impl OwnService for OwnPostgres {
     async fn start() -> Result<Self, ServiceError> {
-        let container = Container::start(&RECIPE).await?;
-        let admin_url = admin_url_at(&container);
+        let (server, admin_url) = match given_by_environment(POSTGRES_PROGRAMS) {
+            Some(programs) => {
+                // Without its first word, which names the program.
+                let local = LocalPostgres::start(&programs, &RECIPE.command[1..])?;
+                let admin_url = local.admin_url();
+                (OwnServer::Programs(local), admin_url)
+            }
+            None => {
+                let container = Container::start(&RECIPE).await?;
+                let admin_url = admin_url_at(&container);
+                (OwnServer::Container(Box::new(container)), admin_url)
+            }
+        };
         answers(&admin_url).await?;
-        Ok(Self { container, admin_url })
+        Ok(Self { server, admin_url })
     }
 
     async fn ready(&self) -> Result<(), ServiceError> {
         answers(&self.admin_url).await
     }
 
-    fn container(&self) -> OwnContainer<'_> {
-        OwnContainer(&self.container)
+    fn instance(&self) -> OwnInstance<'_> {
+        match &self.server {
+            OwnServer::Container(container) => OwnInstance::Container(container),
+            OwnServer::Programs(local) => OwnInstance::Programs(local),
+        }
     }
 }
 

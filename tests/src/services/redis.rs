@@ -3,7 +3,7 @@
 use ::redis::aio::MultiplexedConnection;
 
 use super::container::{Container, Recipe};
-use super::own::{OwnContainer, OwnService};
+use super::own::{OwnInstance, OwnService};
 use super::readiness::until_ready;
 use super::{REDIS_IMAGE, REDIS_URL, ServiceError, given_by_environment, unique_name};
 
@@ -18,6 +18,7 @@ const RECIPE: Recipe = Recipe {
     environment: |_| Vec::new(),
     // Every write reaches the disk before its answer: a read model must not forget its checkpoint in a kill -9 test.
     command: &["redis-server", "--appendonly", "yes", "--appendfsync", "always"],
+    small_disk: None,
 };
 
 /// A Redis server shared by all tests of the process.
@@ -82,8 +83,8 @@ impl OwnService for OwnRedis {
         answers(&self.url).await
     }
 
-    fn container(&self) -> OwnContainer<'_> {
-        OwnContainer(&self.container)
+    fn instance(&self) -> OwnInstance<'_> {
+        OwnInstance::Container(&self.container)
     }
 }
 

@@ -15,6 +15,7 @@ use proptest::test_runner::{Config, TestRunner};
 
 use super::LogFactory;
 use super::given::{category, event, everything, stream, tag};
+use super::oracle::{Tail, Violation, check_versions};
 
 /// One step of a sequence.
 #[derive(Clone, Debug)]
@@ -69,6 +70,11 @@ pub fn check<F: LogFactory + 'static>(cases: u32, fresh: impl AsyncFn() -> F) {
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
+    prop::collection::vec(step(), 1..25)
+}
+
+/// Any step.
+pub fn step() -> impl Strategy<Value = Step> {
     let expectation = prop_oneof![
         3 => Just(Expectation::Any),
         1 => Just(Expectation::NoStream),
@@ -79,12 +85,11 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let parts = prop::collection::vec(part, 1..4);
     let append = (parts, prop::option::weighted(0.4, (0..KINDS, 0..20_usize)))
         .prop_map(|(parts, condition)| Step::Append { parts, condition });
-    let step = prop_oneof![
+    prop_oneof![
         8 => append,
         2 => (0..20_usize).prop_map(Step::Repeat),
         1 => (0..20_usize).prop_map(Step::Steal),
-    ];
-    prop::collection::vec(step, 1..25)
+    ]
 }
 
 /// How many kinds of events there are.
@@ -115,21 +120,69 @@ fn k(number: usize) -> Tag {
 }
 
 async fn compare(store: Arc<dyn EventStore>, steps: &[Step]) -> Result<(), TestCaseError> {
-    let model = MemoryStore::new();
-    let mut made: Vec<Append> = Vec::new();
-    for (number, step) in steps.iter().enumerate() {
-        let of_model = everything(&model, &Selection::All).await;
-        let of_store = everything(&*store, &Selection::All).await;
-        let append = build(step, &made, &of_model);
+    let mut comparison = Comparison::of(store);
+    for step in steps {
+        comparison.take(step).await?;
+    }
+    comparison.end().await
+}
+
+/// A store beside its model.
+pub struct Comparison {
+    store: Arc<dyn EventStore>,
+    model: MemoryStore,
+    /// What was appended so far, whatever came of it.
+    pub made: Vec<Append>,
+    /// Reads along.
+    tail: Tail,
+}
+
+impl Comparison {
+    /// Compares an empty store with an empty model.
+    #[must_use]
+    pub fn of(store: Arc<dyn EventStore>) -> Self {
+        let tail = Tail::new("between the steps", Selection::All);
+        Self { store, model: MemoryStore::new(), made: Vec::new(), tail }
+    }
+
+    /// Takes a step in both.
+    ///
+    /// # Errors
+    /// If they answer differently.
+    pub async fn take(&mut self, step: &Step) -> Result<(), TestCaseError> {
+        let append = build(step, &self.made, &everything(&self.model, &Selection::All).await);
+        self.append(append).await
+    }
+
+    /// Appends to both; the position of its condition is a number of events.
+    ///
+    /// # Errors
+    /// If they answer differently.
+    pub async fn append(&mut self, append: Append) -> Result<(), TestCaseError> {
+        let (model, store) = (&self.model as &dyn EventStore, &*self.store);
+        let of_model = everything(model, &Selection::All).await;
+        let of_store = everything(store, &Selection::All).await;
         let expected = model.append(at_position(&append, &of_model)).await;
         let actual = store.append(at_position(&append, &of_store)).await;
-        let (of_model, of_store) = (&model as &dyn EventStore, &*store);
-        let expected = outcome(expected, &everything(of_model, &Selection::All).await);
-        let actual = outcome(actual, &everything(of_store, &Selection::All).await);
-        prop_assert_eq!(actual, expected, "step {}: {:?}", number, step);
-        made.push(append);
+        let expected = outcome(expected, &everything(model, &Selection::All).await);
+        let actual = outcome(actual, &everything(store, &Selection::All).await);
+        prop_assert_eq!(actual, expected, "append {}: {:?}", self.made.len(), append);
+        self.made.push(append);
+        // Few at a time, so that it is behind at some steps and at the head at others.
+        let page = self.store.read_all(&self.tail.selection, self.tail.read_to, 3).await;
+        self.tail.take(&page.map_err(|error| failed(&error))?).map_err(violated)
     }
-    compare_logs(&*store, &model).await
+
+    /// Compares the logs that are left.
+    ///
+    /// # Errors
+    /// If they differ.
+    pub async fn end(&self) -> Result<(), TestCaseError> {
+        let log = everything(&*self.store, &Selection::All).await;
+        self.tail.check(&log).map_err(violated)?;
+        check_versions(&log).map_err(violated)?;
+        compare_logs(&*self.store, &self.model).await
+    }
 }
 
 /// The append of a step; its condition's position is still a number of events.
@@ -210,6 +263,14 @@ fn outcome(answer: Result<Appended, AppendError>, log: &[RecordedEvent]) -> Stri
         // What it names is part of the promise.
         Err(refusal) => format!("{refusal:?}"),
     }
+}
+
+fn failed(error: &dyn std::error::Error) -> TestCaseError {
+    TestCaseError::fail(format!("{error:?}"))
+}
+
+fn violated(violation: Violation) -> TestCaseError {
+    failed(&violation)
 }
 
 async fn compare_logs(store: &dyn EventStore, model: &MemoryStore) -> Result<(), TestCaseError> {

@@ -3,7 +3,7 @@
 //! The checks return a [`Violation`] rather than panic, so that a test can show that a store
 //! without the mechanism is caught by them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use highwater::{
     AppendCondition, Appended, EventId, GlobalPosition, RecordedEvent, Selection, StreamId,
@@ -46,6 +46,22 @@ pub enum Violation {
         id: EventId,
         /// How often it is there.
         times: usize,
+    },
+    /// An append that its caller was told is refused is in the log.
+    #[error("event {id} of a refused append is in the log")]
+    Unwanted {
+        /// The event.
+        id: EventId,
+    },
+    /// The answer to an append isn't what the log holds.
+    #[error("the append of event {id} was told {told}, and the log holds {held}")]
+    Misled {
+        /// The first event of the append.
+        id: EventId,
+        /// What its caller was told.
+        told: String,
+        /// What is true.
+        held: String,
     },
     /// An append is in the log in part.
     #[error("{present} of the {whole} events of one append are in the log")]
@@ -130,18 +146,30 @@ impl Tail {
     /// # Errors
     /// [`Violation::OutOfOrder`] if the page isn't behind what was read, or not in order.
     pub fn take(&mut self, page: &highwater::Page) -> Result<(), Violation> {
+        self.take_positions(page.events.iter().map(|event| event.position), page.read_to)
+    }
+
+    /// As [`Tail::take`], for a page of which only the positions are known.
+    ///
+    /// # Errors
+    /// As [`Tail::take`].
+    pub fn take_positions(
+        &mut self,
+        positions: impl IntoIterator<Item = GlobalPosition>,
+        read_to: GlobalPosition,
+    ) -> Result<(), Violation> {
         let mut before = self.read_to;
-        for event in &page.events {
-            if event.position <= before {
-                return Err(self.out_of_order(before, event.position));
+        for position in positions {
+            if position <= before {
+                return Err(self.out_of_order(before, position));
             }
-            before = event.position;
-            self.seen.push(event.position);
+            before = position;
+            self.seen.push(position);
         }
-        if page.read_to < before {
-            return Err(self.out_of_order(before, page.read_to));
+        if read_to < before {
+            return Err(self.out_of_order(before, read_to));
         }
-        self.read_to = page.read_to;
+        self.read_to = read_to;
         Ok(())
     }
 
@@ -170,7 +198,9 @@ impl Tail {
         seen.next().map_or(Ok(()), |position| Err(self.vanished(position)))
     }
 
-    fn vanished(&self, position: GlobalPosition) -> Violation {
+    /// This reader saw an event that the log doesn't hold there.
+    #[must_use]
+    pub fn vanished(&self, position: GlobalPosition) -> Violation {
         Violation::Vanished { reader: self.reader.clone(), position }
     }
 }
@@ -218,6 +248,61 @@ pub fn check_attempts(log: &[RecordedEvent], attempts: &[Attempt]) -> Result<(),
     Ok(())
 }
 
+/// Checks that nothing is there of appends that were refused for good.
+///
+/// # Errors
+/// [`Violation::Unwanted`].
+pub fn check_refused(
+    log: &[RecordedEvent],
+    refused: impl IntoIterator<Item = EventId>,
+) -> Result<(), Violation> {
+    let present: HashSet<EventId> = log.iter().map(|event| event.id).collect();
+    match refused.into_iter().find(|id| present.contains(id)) {
+        Some(id) => Err(Violation::Unwanted { id }),
+        None => Ok(()),
+    }
+}
+
+/// Checks that every acknowledged append was told where it stands: each head is the version of the
+/// append's last event in that stream, whose events follow one another in the append's order. Its
+/// position is that of its last event, or further on: commands that share an append are told of
+/// its end.
+///
+/// # Errors
+/// [`Violation::Misled`].
+pub fn check_answers(log: &[RecordedEvent], attempts: &[Attempt]) -> Result<(), Violation> {
+    let recorded: HashMap<EventId, &RecordedEvent> =
+        log.iter().map(|event| (event.id, event)).collect();
+    for attempt in attempts {
+        let Some(answer) = &attempt.acknowledged else {
+            continue;
+        };
+        let mut last = GlobalPosition::START;
+        let mut heads: BTreeMap<&StreamId, u64> = BTreeMap::new();
+        for id in &attempt.ids {
+            let Some(event) = recorded.get(id) else {
+                return Err(Violation::Lost { id: *id, times: 0 });
+            };
+            let due = heads.get(&event.stream).map(|head| head + 1);
+            if event.position <= last || due.is_some_and(|due| due != event.version.get()) {
+                let told = "that its events follow one another".to_owned();
+                let held = format!("version {} at {}", event.version, event.position);
+                return Err(Violation::Misled { id: *id, told, held });
+            }
+            last = event.position;
+            heads.insert(&event.stream, event.version.get());
+        }
+        let is_told =
+            answer.heads.iter().all(|head| heads.get(&head.stream) == Some(&head.version.get()));
+        if answer.position < last || answer.heads.len() != heads.len() || !is_told {
+            let held = format!("{heads:?}, the last at {last}");
+            let told = format!("{:?} at {}", answer.heads, answer.position);
+            return Err(Violation::Misled { id: attempt.ids[0], told, held });
+        }
+    }
+    Ok(())
+}
+
 /// Checks that before each conditional append stand the matches that its decision had read, and no
 /// other, wherever the store thinks that the decision had got.
 ///
@@ -226,18 +311,22 @@ pub fn check_attempts(log: &[RecordedEvent], attempts: &[Attempt]) -> Result<(),
 pub fn check_conditions(log: &[RecordedEvent], attempts: &[Attempt]) -> Result<(), Violation> {
     let places: HashMap<EventId, usize> =
         log.iter().enumerate().map(|(place, event)| (event.id, place)).collect();
+    // Many decisions ask the same: the log is gone through once for each question.
+    let mut answers: HashMap<String, Vec<usize>> = HashMap::new();
     for attempt in attempts {
         let own = attempt.ids.iter().filter_map(|id| places.get(id)).min();
         let (Some(Decision { condition, seen }), Some(&own)) = (&attempt.decision, own) else {
             continue;
         };
-        let unknown = log[..own].iter().find(|event| {
-            condition.query.matches(&event.event_type, &event.tags)
-                && !seen.contains(&event.position)
+        let query = &condition.query;
+        let matches = answers.entry(format!("{query:?}")).or_insert_with(|| {
+            let is_match = |event: &RecordedEvent| query.matches(&event.event_type, &event.tags);
+            (0..log.len()).filter(|place| is_match(&log[*place])).collect()
         });
-        if let Some(event) = unknown {
-            let (after, position) = (condition.after, event.position);
-            return Err(Violation::ConditionPassed { after, position });
+        let before = matches.iter().take_while(|place| **place < own);
+        let unknown = before.map(|place| log[*place].position).find(|at| !seen.contains(at));
+        if let Some(position) = unknown {
+            return Err(Violation::ConditionPassed { after: condition.after, position });
         }
     }
     Ok(())
@@ -245,7 +334,9 @@ pub fn check_conditions(log: &[RecordedEvent], attempts: &[Attempt]) -> Result<(
 
 #[cfg(test)]
 mod tests {
-    use highwater::{Append, EventStore, ExpectedVersion, MemoryStore, Page};
+    use highwater::{
+        Append, EventStore, ExpectedVersion, MemoryStore, Page, StreamHead, StreamVersion,
+    };
 
     use super::super::given::{
         appended, everything, position, query_tagged, stream, tagged, to_any,
@@ -322,6 +413,34 @@ mod tests {
         let never_seen = check_conditions(&log, &[decided(2, &[2])]);
         let expected = Violation::ConditionPassed { after: position(2), position: position(1) };
         assert_eq!(never_seen, Err(expected));
+    }
+
+    #[tokio::test]
+    async fn a_refused_append_that_is_there_and_an_answer_that_misleads_are_reported() {
+        let log = log_of(3).await;
+        assert_eq!(check_refused(&log, [EventId::new()]), Ok(()));
+        let unwanted = Err(Violation::Unwanted { id: log[1].id });
+        assert_eq!(check_refused(&log, [log[1].id]), unwanted);
+        let told = |at, version| Attempt {
+            ids: vec![log[1].id, log[2].id],
+            decision: None,
+            acknowledged: Some(Appended {
+                position: position(at),
+                heads: vec![StreamHead {
+                    stream: stream("a"),
+                    version: StreamVersion::new(version),
+                }],
+                was_repeated: false,
+            }),
+        };
+        assert_eq!(check_answers(&log, &[told(3, 3)]), Ok(()));
+        for wrong in [told(2, 3), told(3, 2)] {
+            let found = check_answers(&log, &[wrong]);
+            assert!(matches!(found, Err(Violation::Misled { .. })), "{found:?}");
+        }
+        let mut reversed = told(3, 3);
+        reversed.ids.reverse();
+        assert!(matches!(check_answers(&log, &[reversed]), Err(Violation::Misled { .. })));
     }
 
     #[tokio::test]

@@ -1,6 +1,8 @@
 //! Chapter: the log holds an event id once, and knows its own appends again.
 
-use highwater::{Append, AppendCondition, AppendError, Appended, ExpectedVersion, Selection};
+use highwater::{
+    Append, AppendCondition, AppendError, Appended, EventId, ExpectedVersion, Selection,
+};
 
 use super::LogFactory;
 use super::given::{
@@ -117,4 +119,41 @@ pub async fn a_taken_event_id_costs_the_appends_beside_it_nothing(log: &dyn LogF
     }
     assert_eq!(winners, 1, "appends that got the shared id");
     assert_eq!(everything(&*store, &Selection::All).await.len(), 31);
+}
+
+/// Whoever is told that an id is taken finds its event in the log, at once: it is never said of an
+/// append that is still in flight, and that may come to nothing. A command that meets a taken id
+/// looks who took it, and must find somebody.
+pub async fn an_event_id_is_called_taken_only_of_what_is_committed(log: &dyn LogFactory) {
+    let handles = [log.open().await, log.open().await];
+    for round in 0..10 {
+        let id = EventId::new();
+        let tasks = (0..16).map(|index| {
+            let store = handles[index % 2].clone();
+            // Half of those that bring the id come to nothing, by what they expect.
+            let expected = if index % 4 < 2 { exactly(0) } else { exactly(7) };
+            let key = stream(&format!("{round} {index}"));
+            let append = Append::to(key, expected, vec![event("contended").with_id(id)]);
+            tokio::spawn(async move {
+                let outcome = store.append(append).await;
+                (outcome, store.find(&[id]).await.unwrap())
+            })
+        });
+        let mut winners = 0;
+        for task in tasks.collect::<Vec<_>>() {
+            match task.await.unwrap() {
+                (Ok(_), found) => {
+                    winners += 1;
+                    assert_eq!(found.len(), 1);
+                }
+                (Err(AppendError::EventIdTaken { id: taken }), found) => {
+                    assert_eq!(taken, id);
+                    assert_eq!(found.len(), 1, "the id is taken, and by nobody");
+                }
+                (Err(AppendError::VersionConflict { .. }), _) => {}
+                (Err(other), _) => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(winners, 1, "round {round}: an append that could have had the id didn't get it");
+    }
 }

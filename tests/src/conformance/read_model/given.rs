@@ -13,8 +13,9 @@ use highwater::projections::{
     Standing,
 };
 use highwater::{
-    Append, Claim, Component, ComponentContext, ComponentError, Event, EventStore, ExpectedVersion,
-    GlobalPosition, MemoryStore, NewEvent, Page, Progress, RecordedEvent, Selection, StreamId,
+    Append, Claim, Component, ComponentContext, ComponentError, Decoded, Event, EventStore,
+    ExpectedVersion, GlobalPosition, MemoryStore, NewEvent, Page, Progress, RecordedEvent,
+    Selection, StreamId,
 };
 use sqlx::{PgConnection, SqliteConnection};
 
@@ -172,7 +173,8 @@ pub async fn fold(log: &MemoryStore) -> Shown {
     let page = log.read_all(&Selection::All, GlobalPosition::START, usize::MAX).await.unwrap();
     let mut shown = Shown::default();
     for recorded in page.events {
-        if let Ok(TallyEvent::Counted { key, by }) = recorded.decode() {
+        let read = recorded.decode().ok().and_then(Decoded::into_one);
+        if let Some(TallyEvent::Counted { key, by }) = read {
             shown.journal.push(recorded.position.get());
             *shown.counts.entry(key).or_default() += by;
         }

@@ -79,11 +79,13 @@ impl MemoryReadModel {
 }
 
 fn project(recorded: &RecordedEvent, shown: &mut Shown) -> Result<(), ProjectError> {
-    let TallyEvent::Counted { key, by } = recorded.decode()? else {
-        return Err(ProjectError::failed("this event is broken on purpose"));
-    };
-    shown.journal.push(recorded.position.get());
-    *shown.counts.entry(key).or_default() += by;
+    for event in recorded.decode()? {
+        let TallyEvent::Counted { key, by } = event else {
+            return Err(ProjectError::failed("this event is broken on purpose"));
+        };
+        shown.journal.push(recorded.position.get());
+        *shown.counts.entry(key).or_default() += by;
+    }
     Ok(())
 }
 
