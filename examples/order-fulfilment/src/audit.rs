@@ -7,7 +7,7 @@ mod books;
 mod read_models;
 mod report;
 
-use highwater::{GlobalPosition, Selection};
+use highwater::{EventStore, GlobalPosition, SealedLog, Selection};
 
 use crate::Failure;
 use crate::settings::StackSettings;
@@ -40,10 +40,11 @@ pub async fn run(settings: &StackSettings, json: bool) -> Result<(), Failure> {
 pub async fn audit(settings: &StackSettings) -> Result<Audit, Failure> {
     let stack = Stack::connect(settings).await?;
     stack.read.prepare_notifications().await?;
+    let log = SealedLog::new(stack.store.clone(), stack.vault.clone());
     let mut books = Books::default();
     let mut after = GlobalPosition::START;
     loop {
-        let page = stack.store.read_all(&Selection::All, after, PAGE).await?;
+        let page = log.read_all(&Selection::All, after, PAGE).await?;
         for event in &page.events {
             books.enter(event)?;
         }

@@ -16,14 +16,14 @@ use std::time::Duration;
 use highwater::sagas::{
     CompensationOutcome, InvalidSaga, Saga, SagaManager, StepContext, StepOutcome,
 };
-use highwater::{Aggregate, Command, CommandError, CommandId, Decide};
+use highwater::{Aggregate, Command, CommandError, CommandId, Decide, Personal};
 use order_domain::inventory::{ReleaseStock, ReserveStock, ShipStock};
 use order_domain::orders::{
     CancelReason, ConfirmOrder, FailFulfilment, MarkShipped, OrderEvent, OrderLine,
 };
 use order_domain::payments::{RecordCharge, RecordDecline, RecordRefund};
 use order_domain::shipments::DispatchShipment;
-use order_domain::{Cents, OrderId, TrackingCode};
+use order_domain::{Cents, DeliveryAddress, OrderId, TrackingCode};
 use serde::{Deserialize, Serialize};
 
 use crate::providers::{Answer, SimulatedProvider};
@@ -39,6 +39,9 @@ pub struct Fulfilment {
     order: OrderId,
     lines: Vec<OrderLine>,
     total: Cents,
+    /// `None` if the order didn't say.
+    #[serde(default)]
+    ship_to: Option<Personal<DeliveryAddress>>,
 }
 
 /// Why a part of a step ended it.
@@ -79,12 +82,7 @@ pub fn fulfilment(
             undone(refund(order, payments, &context).await)
         })
         .deadline(CHARGE_DEADLINE)
-        .call("book carrier", move |_, context| async move {
-            match carrier.request(context.command).await {
-                Answer::Done => StepOutcome::done(),
-                Answer::Refused => StepOutcome::failed("no carrier takes the parcel"),
-            }
-        })
+        .call("book carrier", move |order, context| book_carrier(order, carrier, context))
         .pivot("confirm", |order: &Fulfilment| ConfirmOrder { order: order.order })
         .call("hand over", |order, context| async move { ended(hand_over(order, &context).await) })
         .build()?;
@@ -92,10 +90,11 @@ pub fn fulfilment(
 }
 
 fn placed(event: &OrderEvent) -> Option<(String, Fulfilment)> {
-    let OrderEvent::Placed { order, lines, total } = event else {
+    let OrderEvent::Placed { order, ship_to, lines, total, .. } = event else {
         return None;
     };
-    let fulfilment = Fulfilment { order: *order, lines: lines.clone(), total: *total };
+    let (lines, ship_to) = (lines.clone(), ship_to.clone());
+    let fulfilment = Fulfilment { order: *order, lines, total: *total, ship_to };
     Some((order.to_string(), fulfilment))
 }
 
@@ -161,6 +160,23 @@ async fn refund(
 ) -> Result<(), Trouble> {
     payments.undo(context.command).await;
     execute(context, "refund", RecordRefund { order: fulfilment.order }).await
+}
+
+/// An order from before addresses were on record goes where the carrier knows. One whose customer was
+/// forgotten on the way goes nowhere: it is undone.
+async fn book_carrier(
+    fulfilment: Fulfilment,
+    carrier: SimulatedProvider,
+    context: StepContext,
+) -> StepOutcome<Fulfilment> {
+    let is_forgotten = fulfilment.ship_to.is_some_and(|address| address.reveal().is_none());
+    if is_forgotten {
+        return StepOutcome::failed("the customer was forgotten, and the address with them");
+    }
+    match carrier.request(context.command).await {
+        Answer::Done => StepOutcome::done(),
+        Answer::Refused => StepOutcome::failed("no carrier takes the parcel"),
+    }
 }
 
 async fn hand_over(fulfilment: Fulfilment, context: &StepContext) -> Result<(), Trouble> {

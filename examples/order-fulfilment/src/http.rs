@@ -1,6 +1,7 @@
 //! The service's HTTP interface.
 
 mod body;
+mod customers;
 mod health;
 mod orders;
 mod problem;
@@ -11,7 +12,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 
 use crate::service::Service;
 use problem::Problem;
@@ -28,6 +29,7 @@ pub fn router(service: Arc<Service>) -> Router {
         .route("/orders/{order}/cancel", post(orders::cancel))
         .route("/orders/{order}/history", get(orders::history))
         .route("/orders/{order}/notifications", get(reports::notifications))
+        .route("/customers/{customer}/personal-data", delete(customers::forget))
         .route("/backlog", get(reports::backlog))
         .route("/products/top", get(reports::top_products))
         .route("/stock/{product}", post(stock::receive))

@@ -9,6 +9,7 @@ mod fulfilment;
 mod http;
 mod providers;
 mod read_models;
+mod schema;
 mod service;
 mod settings;
 mod stack;
@@ -42,6 +43,7 @@ async fn main() -> ExitCode {
         Task::Serve => serve(&settings).await,
         Task::Demo(demo) => demo::run(&settings, &demo).await,
         Task::Audit { json } => audit::run(&settings.stack, json).await,
+        Task::Schema(task) => schema::run(&task),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -66,10 +68,13 @@ async fn serve(settings: &Settings) -> Result<(), Failure> {
     );
     println!(
         "  curl -X POST http://{address}/orders -H 'content-type: application/json' \
-         -d '{{\"lines\": [{{\"product\": \"teapot\", \"quantity\": 1, \"unit_price_cents\": 2500}}]}}'"
+         -d '{{\"customer\": \"01J9ZCWM3T5V8E0Q2R4S6XCVST\", \
+         \"ship_to\": {{\"name\": \"Ada\", \"street\": \"1 Harbour Street\", \"town\": \"Aarhus\"}}, \
+         \"lines\": [{{\"product\": \"teapot\", \"quantity\": 1, \"unit_price_cents\": 2500}}]}}'"
     );
     println!("  curl http://{address}/orders/ORDER/history");
     println!("  curl http://{address}/products/top");
+    println!("  curl -X DELETE http://{address}/customers/CUSTOMER/personal-data");
     println!("  curl http://{address}/health/ready");
     tokio::signal::ctrl_c().await?;
     println!("stopping");

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use highwater::bus::{InProcessConsumer, RouteByCategory};
 use highwater::projections::{ProjectionRunner, SqliteInbox};
+use highwater::schema::{Compatibility, EventSchemas};
 use highwater::{Highwater, HighwaterBuilder};
+use order_domain::DomainEvent;
 use order_domain::orders::Order;
 
 use crate::fulfilment::fulfilment;
@@ -54,10 +56,15 @@ impl Service {
         let payments = SimulatedProvider::new(providers.payment());
         let carrier = SimulatedProvider::new(providers.carrier());
         let app = Highwater::builder(stack.store.clone())
+            .personal_data(stack.vault.clone())
             .host(order_status(&stack.read))
             .host(top_products(&stack.top_products))
             .host(fulfilment(payments, carrier)?);
-        let app = host_bus(app, &stack, settings)?.start()?;
+        // Neither a program that can't read the log starts, nor one whose events others can't read.
+        let app = host_bus(app, &stack, settings)?
+            .event_schemas(EventSchemas::of::<DomainEvent>(), Compatibility::Backward)
+            .await?
+            .start()?;
         Ok(Arc::new(Self { app, read: stack.read, top_products: stack.top_products }))
     }
 }
@@ -94,7 +101,8 @@ fn host_bus(
 ) -> Result<HighwaterBuilder, ServiceError> {
     use highwater::Aggregate;
     let route = RouteByCategory::new(&settings.domain, [Order::CATEGORY]);
-    let notifier = Notifier::new(&settings.domain, route.topic_of(Order::CATEGORY));
+    let notifier =
+        Notifier::new(&settings.domain, route.topic_of(Order::CATEGORY), stack.vault.clone());
     Ok(match (&stack.bus, &stack.read) {
         (Bus::InProcess, ReadDatabase::Sqlite(pool)) => {
             app.host(InProcessConsumer::new(SqliteInbox::new(notifier, pool.clone()), route))

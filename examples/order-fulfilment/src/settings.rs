@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::providers::Behaviour;
 
@@ -43,6 +43,45 @@ pub enum Task {
         #[arg(long)]
         json: bool,
     },
+    /// Compare the events' schemas with the locked ones, or lock them. Fails if something breaks.
+    Schema(SchemaSettings),
+}
+
+/// What to do with the schemas of events.
+#[derive(Clone, Debug, Args)]
+pub struct SchemaSettings {
+    /// `check` fails if anything changed; `lock` records what changed, unless it breaks something.
+    #[arg(value_enum)]
+    pub action: SchemaAction,
+    /// The lock file.
+    #[arg(long, default_value = "examples/order-fulfilment/domain/events.lock.json")]
+    pub file: PathBuf,
+    /// What must not break.
+    #[arg(long, value_enum, default_value = "backward")]
+    pub compatibility: CompatibilityLevel,
+    /// Print one JSON object instead of sentences.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Whether to compare only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SchemaAction {
+    /// Compare.
+    Check,
+    /// Compare, and record what breaks nothing.
+    Lock,
+}
+
+/// What must not break.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CompatibilityLevel {
+    /// New programs read old events.
+    Backward,
+    /// Old programs read new events.
+    Forward,
+    /// Both.
+    Full,
 }
 
 /// Where the data lives.

@@ -3,6 +3,7 @@
 //! This is the one place that knows which; everything behind it is the same code.
 
 mod embedded;
+mod master_keys;
 #[cfg(feature = "stack")]
 mod servers;
 
@@ -10,22 +11,38 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use highwater::EventStore;
+use highwater::{EventStore, KeyStore, MasterKeys, Vault};
 
 use crate::read_models::ReadDatabase;
 use crate::read_models::top_products::TopProductsStore;
 use crate::settings::{StackSettings, StoreAddress};
+pub use master_keys::MasterKeysError;
 
 /// Everything that the service is connected to.
 pub struct Stack {
-    /// The log.
+    /// The log, with personal data sealed in it.
     pub store: Arc<dyn EventStore>,
+    /// What opens it; the keys lie beside the log.
+    pub vault: Vault,
     /// The SQL read models.
     pub read: ReadDatabase,
     /// The top products.
     pub top_products: TopProductsStore,
     /// How messages travel.
     pub bus: Bus,
+}
+
+/// A log and what opens the personal data in it.
+struct Log {
+    store: Arc<dyn EventStore>,
+    vault: Vault,
+}
+
+impl Log {
+    /// The keys of customers lie beside the log, wrapped by `master_keys`, which don't.
+    fn new<S: EventStore + KeyStore>(store: Arc<S>, master_keys: MasterKeys) -> Self {
+        Self { vault: Vault::new(store.clone(), master_keys), store }
+    }
 }
 
 /// How messages travel.
@@ -54,6 +71,9 @@ pub enum StackError {
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
+    /// Personal data can't be sealed.
+    #[error("there is no key to seal personal data with")]
+    MasterKeys(#[from] MasterKeysError),
     /// This program was built without the real stack.
     #[error(
         "{flag} needs a build with the real stack: cargo run -p order-fulfilment --features stack"
@@ -74,7 +94,7 @@ impl Stack {
     /// # Errors
     /// [`StackError`] says what doesn't answer.
     pub async fn connect(settings: &StackSettings) -> Result<Self, StackError> {
-        let (store, read) = match settings.store_address() {
+        let (log, read) = match settings.store_address() {
             StoreAddress::Folder(folder) => embedded::open(&folder).await?,
             #[cfg(feature = "stack")]
             StoreAddress::Postgres(url) => servers::connect_postgres(&url).await?,
@@ -82,7 +102,8 @@ impl Stack {
             StoreAddress::Postgres(_) => return Err(StackError::NotBuiltIn { flag: "--store" }),
         };
         Ok(Self {
-            store,
+            store: log.store,
+            vault: log.vault,
             top_products: top_products(settings, &read).await?,
             read,
             bus: bus(settings)?,

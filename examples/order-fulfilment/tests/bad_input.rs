@@ -4,6 +4,7 @@ mod service;
 
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
+use service::load::order_body;
 use service::{Program, Running};
 
 /// Expects a refusal of this status whose detail holds `words`.
@@ -19,7 +20,8 @@ async fn assert_refused(request: RequestBuilder, status: StatusCode, words: &str
 }
 
 fn order_of(quantity: Value) -> Value {
-    json!({ "lines": [{ "product": "cup", "quantity": quantity, "unit_price_cents": 1 }] })
+    let line = json!({ "product": "cup", "quantity": quantity, "unit_price_cents": 1 });
+    order_body(7, &[line])
 }
 
 async fn log_head(client: &Client, service: &Running) -> u64 {
@@ -43,10 +45,9 @@ async fn bad_input_is_refused_clearly_and_appends_nothing() {
     assert_refused(post().json(&order_of(json!(-3))), unprocessable, "this one is -3").await;
     assert_refused(post().json(&order_of(json!(0))), unprocessable, "1 to 1000000").await;
     assert_refused(post().json(&order_of(json!("2"))), unprocessable, "lines[0].quantity").await;
-    assert_refused(post().json(&json!({})), unprocessable, "missing field `lines`").await;
+    assert_refused(post().json(&json!({})), unprocessable, "missing field `customer`").await;
     assert_refused(post().json(&json!({ "lines": [], "x": 1 })), unprocessable, "`x`").await;
-    assert_refused(post().json(&json!({ "lines": [] })), StatusCode::CONFLICT, "at least one")
-        .await;
+    assert_refused(post().json(&order_body(7, &[])), StatusCode::CONFLICT, "at least one").await;
     let oversized = post().body(format!("{{\"lines\": \"{}\"}}", "x".repeat(200_000)));
     assert_refused(oversized, StatusCode::PAYLOAD_TOO_LARGE, "length limit").await;
     let plain = client.post(&orders).body("order");

@@ -21,7 +21,8 @@ mod values;
 use highwater::Event;
 
 pub use values::{
-    Cents, InvalidCents, InvalidOrderId, InvalidProductId, InvalidQuantity, InvalidTrackingCode,
+    AddressLine, Cents, CustomerId, DeliveryAddress, InvalidAddressLine, InvalidCents,
+    InvalidCustomerId, InvalidOrderId, InvalidProductId, InvalidQuantity, InvalidTrackingCode,
     OrderId, ProductId, Quantity, TrackingCode,
 };
 
@@ -29,6 +30,7 @@ pub use values::{
 ///
 /// Every event that is about an order carries the tag `order`, whichever aggregate it is of.
 #[derive(Event, Clone, Debug, PartialEq)]
+#[event(schema)]
 pub enum DomainEvent {
     /// Something happened to an order.
     #[event(family)]

@@ -15,6 +15,7 @@ mod command;
 mod event;
 mod line;
 mod order;
+mod placed_v1;
 mod rejection;
 #[cfg(test)]
 mod tests;

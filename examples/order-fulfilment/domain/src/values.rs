@@ -2,12 +2,16 @@
 //! in `new`, from text and from JSON alike.
 
 mod cents;
+mod customer_id;
+mod delivery_address;
 mod order_id;
 mod product_id;
 mod quantity;
 mod tracking_code;
 
 pub use cents::{Cents, InvalidCents};
+pub use customer_id::{CustomerId, InvalidCustomerId};
+pub use delivery_address::{AddressLine, DeliveryAddress, InvalidAddressLine};
 pub use order_id::{InvalidOrderId, OrderId};
 pub use product_id::{InvalidProductId, ProductId};
 pub use quantity::{InvalidQuantity, Quantity};

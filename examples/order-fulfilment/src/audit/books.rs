@@ -54,9 +54,13 @@ impl Books {
     pub fn enter(&mut self, event: &RecordedEvent) -> Result<(), DecodeError> {
         self.check_place(event);
         match event.stream.category() {
-            "order" => self.enter_order(event.stream.key(), &event.decode()?),
-            "payment" => self.enter_payment(event.stream.key(), &event.decode()?),
-            "stock" => self.enter_stock(&event.decode()?),
+            "order" => {
+                event.decode()?.iter().for_each(|it| self.enter_order(event.stream.key(), it));
+            }
+            "payment" => {
+                event.decode()?.iter().for_each(|it| self.enter_payment(event.stream.key(), it));
+            }
+            "stock" => event.decode()?.iter().for_each(|it| self.enter_stock(it)),
             category if category.starts_with("saga.") => self.enter_saga(event),
             _ => {}
         }

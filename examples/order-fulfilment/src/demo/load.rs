@@ -10,6 +10,9 @@ use serde_json::json;
 /// How many products the demo trades in.
 pub const PRODUCTS: u64 = 50;
 
+/// How many customers place the orders, each several times.
+const CUSTOMERS: u64 = 500;
+
 /// What is slower than a minute counts as a minute.
 const SLOWEST_US: u64 = 60_000_000;
 /// How often one order is tried before the load gives up on the service.
@@ -112,7 +115,14 @@ fn product_name(product: u64) -> String {
 fn order_body(order: u64) -> serde_json::Value {
     let first = (order * 37 % PRODUCTS).min(order * 53 / 7 % PRODUCTS);
     let second = (first + 1 + order % (PRODUCTS - 1)) % PRODUCTS;
+    let customer = order % CUSTOMERS;
     json!({
+        "customer": ulid::Ulid::from(u128::from(customer)).to_string(),
+        "ship_to": {
+            "name": format!("Customer {customer}"),
+            "street": format!("{customer} Harbour Street"),
+            "town": "Aarhus",
+        },
         "lines": [
             { "product": product_name(first), "quantity": 1 + order % 3, "unit_price_cents": 1_999 },
             { "product": product_name(second), "quantity": 1, "unit_price_cents": 499 },

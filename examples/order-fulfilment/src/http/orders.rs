@@ -9,8 +9,8 @@ use axum::http::{HeaderMap, StatusCode};
 use highwater::{
     CommandId, CommandReceipt, GlobalPosition, Metadata, RecordedEvent, StreamVersion, stream_of,
 };
-use order_domain::OrderId;
 use order_domain::orders::{CancelOrder, Order, OrderLine, PlaceOrder};
+use order_domain::{CustomerId, DeliveryAddress, OrderId};
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
@@ -28,6 +28,8 @@ const HISTORY: usize = 1_000;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NewOrder {
+    customer: CustomerId,
+    ship_to: DeliveryAddress,
     lines: Vec<OrderLine>,
 }
 
@@ -48,7 +50,8 @@ pub async fn place(
     let request = idempotency_key(&headers, "place-order")?;
     // The same request names the same order, so a repetition finds what the first one placed.
     let order = request.map_or_else(OrderId::new, |id| Ulid(id.as_uuid().as_u128()).into());
-    let command = PlaceOrder { order, lines: new_order.lines, request };
+    let NewOrder { customer, ship_to, lines } = new_order;
+    let command = PlaceOrder { order, customer, ship_to, lines, request };
     let receipt = service.app.execute(command).await?;
     Ok((StatusCode::CREATED, Json(accepted(order, &receipt))))
 }

@@ -2,7 +2,7 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use highwater::{CommandError, ReadError};
+use highwater::{AppendError, CommandError, ForgetError, InvalidAppend, ReadError};
 use serde::Serialize;
 
 /// What went wrong, in the words of RFC 9457.
@@ -44,6 +44,17 @@ impl Problem {
         Self::new(StatusCode::CONFLICT, "/problems/rejected", title, rejection.to_string())
     }
 
+    /// The customer was forgotten, so nothing new about them can be kept.
+    fn forgotten() -> Self {
+        Self::new(
+            StatusCode::CONFLICT,
+            "/problems/customer-forgotten",
+            "The customer was forgotten",
+            "this customer's personal data was deleted for good; order under another customer id"
+                .to_owned(),
+        )
+    }
+
     /// Something that the service needs isn't there; the same request may succeed later.
     pub fn unavailable(detail: impl Into<String>) -> Self {
         let title = "The service can't answer just now";
@@ -51,7 +62,7 @@ impl Problem {
     }
 
     /// A defect of the service: told to its log, not to the caller.
-    fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
+    pub fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
         tracing::error!(error, "request failed");
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
@@ -85,6 +96,10 @@ impl<R: std::error::Error + 'static> From<CommandError<R>> for Problem {
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "this Idempotency-Key was used before, for something else; take another one",
             ),
+            CommandError::Append {
+                source: AppendError::Invalid(InvalidAppend::SubjectForgotten { .. }),
+                ..
+            } => Self::forgotten(),
             _ if error.is_retryable() => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "command not carried out");
                 Self::unavailable(
@@ -100,6 +115,17 @@ impl From<ReadError> for Problem {
     fn from(error: ReadError) -> Self {
         if error.is_retryable() {
             Self::unavailable("the order log can't be reached")
+        } else {
+            Self::internal(&error)
+        }
+    }
+}
+
+impl From<ForgetError> for Problem {
+    fn from(error: ForgetError) -> Self {
+        if error.is_retryable() {
+            tracing::warn!(error = &error as &dyn std::error::Error, "a customer is not forgotten");
+            Self::unavailable("the keys can't be reached, and nothing was deleted; ask again")
         } else {
             Self::internal(&error)
         }

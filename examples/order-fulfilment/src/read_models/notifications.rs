@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use highwater::bus::{HandleError, Message, Topic};
 use highwater::projections::InboxHandler;
+use highwater::{OpenError, Vault};
 use order_domain::orders::OrderEvent;
 use serde::Serialize;
 use sqlx::SqliteConnection;
@@ -58,14 +59,20 @@ impl ReadDatabase {
 pub struct Notifier {
     name: String,
     topic: Topic,
+    vault: Vault,
 }
 
 impl Notifier {
-    /// The notifier of the installation called `domain`; it listens to `topic`.
+    /// The notifier of the installation called `domain`; it listens to `topic`. Messages from
+    /// Kafka are sealed; `vault` opens them.
     #[must_use]
-    pub fn new(domain: &str, topic: Topic) -> Self {
-        Self { name: format!("{domain}.notifier"), topic }
+    pub fn new(domain: &str, topic: Topic, vault: Vault) -> Self {
+        Self { name: format!("{domain}.notifier"), topic, vault }
     }
+}
+
+fn not_opened(error: OpenError) -> HandleError {
+    if error.is_retryable() { HandleError::unavailable(error) } else { HandleError::poison(error) }
 }
 
 fn words_for(event: &OrderEvent) -> String {
@@ -94,14 +101,17 @@ macro_rules! handle_in {
                 message: &Message,
                 connection: &mut $connection,
             ) -> Result<(), HandleError> {
-                let event: OrderEvent = message.event.decode().map_err(HandleError::poison)?;
-                sqlx::query(INSERT)
-                    .bind(message.event.stream.key())
-                    .bind(message.event.version.get() as i64)
-                    .bind(words_for(&event))
-                    .execute(&mut *connection)
-                    .await
-                    .map_err(HandleError::unavailable)?;
+                let opened = self.vault.open_event(message.event.clone()).await;
+                let event = opened.map_err(not_opened)?;
+                for event in event.decode::<OrderEvent>().map_err(HandleError::poison)? {
+                    sqlx::query(INSERT)
+                        .bind(message.event.stream.key())
+                        .bind(message.event.version.get() as i64)
+                        .bind(words_for(&event))
+                        .execute(&mut *connection)
+                        .await
+                        .map_err(HandleError::unavailable)?;
+                }
                 Ok(())
             }
         }

@@ -3,26 +3,25 @@
 //! Two files, because SQLite has one writer per file: so the read models never make the log wait.
 
 use std::path::Path;
-use std::sync::Arc;
 
-use highwater::EventStore;
 use highwater::sqlite::SqliteStore;
 use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions};
 
-use super::StackError;
+use super::{Log, StackError, master_keys};
 use crate::read_models::ReadDatabase;
 
-pub(super) async fn open(folder: &Path) -> Result<(Arc<dyn EventStore>, ReadDatabase), StackError> {
+pub(super) async fn open(folder: &Path) -> Result<(Log, ReadDatabase), StackError> {
     std::fs::create_dir_all(folder)
         .map_err(|source| StackError::Folder { folder: folder.to_owned(), source })?;
+    let master_keys = master_keys::of_environment_or(folder)?;
     let store = SqliteStore::open(folder.join("log.db"))
         .await
         .map_err(|error| StackError::connect("the log's SQLite file")(error.into()))?;
     let read = open_read_models(&folder.join("read-models.db"))
         .await
         .map_err(|error| StackError::connect("the read models' SQLite file")(error.into()))?;
-    Ok((store, ReadDatabase::Sqlite(read)))
+    Ok((Log::new(store, master_keys), ReadDatabase::Sqlite(read)))
 }
 
 async fn open_read_models(file: &Path) -> Result<SqlitePool, sqlx::Error> {

@@ -1,19 +1,15 @@
 //! The real stack: log and read models in Postgres, top products in Redis.
 
-use std::sync::Arc;
-
-use highwater::EventStore;
 use highwater::postgres::PostgresStore;
 use redis::aio::ConnectionManager;
 use sqlx::postgres::PgPoolOptions;
 
-use super::StackError;
+use super::{Log, StackError, master_keys};
 use crate::read_models::ReadDatabase;
 use crate::read_models::top_products::TopProductsStore;
 
-pub(super) async fn connect_postgres(
-    url: &str,
-) -> Result<(Arc<dyn EventStore>, ReadDatabase), StackError> {
+pub(super) async fn connect_postgres(url: &str) -> Result<(Log, ReadDatabase), StackError> {
+    let master_keys = master_keys::of_environment()?;
     let store = PostgresStore::connect(url)
         .await
         .map_err(|error| StackError::connect("Postgres")(error.into()))?;
@@ -22,7 +18,7 @@ pub(super) async fn connect_postgres(
         .connect(url)
         .await
         .map_err(|error| StackError::connect("Postgres")(error.into()))?;
-    Ok((store, ReadDatabase::Postgres(read)))
+    Ok((Log::new(store, master_keys), ReadDatabase::Postgres(read)))
 }
 
 pub(super) async fn connect_redis(url: &str, domain: &str) -> Result<TopProductsStore, StackError> {

@@ -43,7 +43,7 @@ impl Customers {
                     "unit_price_cents": 250,
                 })
             };
-            let body = json!({ "lines": [line(order), line(order + 1)] });
+            let body = order_body(order, &[line(order), line(order + 1)]);
             self.post("orders", &format!("order-{order}"), body).await;
             self.acknowledged.fetch_add(1, Ordering::SeqCst);
         });
@@ -64,4 +64,18 @@ impl Customers {
             }
         }
     }
+}
+
+/// An order of `lines` by the customer of this number.
+pub fn order_body(customer: u64, lines: &[serde_json::Value]) -> serde_json::Value {
+    json!({
+        "customer": customer_id(customer),
+        "ship_to": { "name": "Ada Lovelace", "street": "1 Harbour Street", "town": "Aarhus" },
+        "lines": lines,
+    })
+}
+
+/// The id of the customer of this number.
+pub fn customer_id(customer: u64) -> String {
+    ulid::Ulid::from(u128::from(customer)).to_string()
 }

@@ -6,6 +6,7 @@ use crate::{OrderId, ProductId, Quantity};
 
 /// Something that happened to the stock of one product.
 #[derive(Event, Clone, Debug, PartialEq)]
+#[event(schema)]
 pub enum StockEvent {
     /// A delivery arrived.
     #[event(name = "stock.received")]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use highwater::{Aggregate, Decide, Decision, DecisionContext, Evolve, emit, ensure, nothing};
+use serde::{Deserialize, Serialize};
 
 use super::{ReceiveStock, ReleaseStock, ReserveStock, ShipStock, StockEvent, StockRejection};
 use crate::{OrderId, ProductId, Quantity};
@@ -10,8 +11,17 @@ use crate::{OrderId, ProductId, Quantity};
 /// The stock of one product.
 ///
 /// What is reserved is part of what is on hand, so `on hand ≥ reserved` always holds.
-#[derive(Aggregate, Clone, Debug, Default)]
-#[aggregate(category = "stock", id = ProductId, event = StockEvent, rejection = StockRejection)]
+///
+/// A product that sells well has a long history, so its state is kept as a snapshot. Raise the
+/// snapshot's version with every change of these fields, or of what `evolve` makes of an event.
+#[derive(Aggregate, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[aggregate(
+    category = "stock",
+    id = ProductId,
+    event = StockEvent,
+    rejection = StockRejection,
+    snapshot(every = 200, version = 1)
+)]
 pub struct StockItem {
     on_hand: u64,
     reserved: u64,
@@ -21,7 +31,7 @@ pub struct StockItem {
 }
 
 /// An order's part of the stock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Portion {
     Reserved(Quantity),
     Released,

@@ -3,7 +3,7 @@
 use highwater::{Command, CommandId};
 
 use super::{CancelReason, Order, OrderLine};
-use crate::OrderId;
+use crate::{CustomerId, DeliveryAddress, OrderId};
 
 /// A customer orders something.
 #[derive(Command, Clone, Debug)]
@@ -12,6 +12,10 @@ pub struct PlaceOrder {
     /// The new order.
     #[command(id)]
     pub order: OrderId,
+    /// Who orders.
+    pub customer: CustomerId,
+    /// Where the parcel goes. A plain value: the order itself says whose it is.
+    pub ship_to: DeliveryAddress,
     /// What is ordered, one line per product.
     pub lines: Vec<OrderLine>,
     /// Recognises the customer's second click on the same button.

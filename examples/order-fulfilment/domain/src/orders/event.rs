@@ -2,21 +2,31 @@
 
 use std::fmt;
 
-use highwater::Event;
+use highwater::{Event, Personal};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::OrderLine;
-use crate::{Cents, OrderId, ProductId};
+use super::placed_v1::placed_v1_to_v2;
+use crate::{Cents, CustomerId, DeliveryAddress, OrderId, ProductId};
 
 /// Something that happened to an order.
 #[derive(Event, Clone, Debug, PartialEq)]
+#[event(schema)]
 pub enum OrderEvent {
     /// A customer ordered something.
-    #[event(name = "order.placed")]
+    #[event(name = "order.placed", version = 2)]
+    #[event(upcast(from = 1, with = placed_v1_to_v2))]
     Placed {
         /// The order.
         #[event(tag)]
         order: OrderId,
+        /// Who ordered it.
+        customer: CustomerId,
+        /// Where the parcel goes; the customer's own, and gone once they are forgotten. `None` if the
+        /// order is older than version 2, which was the first to write it down.
+        #[event(personal)]
+        ship_to: Option<Personal<DeliveryAddress>>,
         /// What was ordered: at least one line, one per product.
         lines: Vec<OrderLine>,
         /// What all lines cost together.
@@ -49,7 +59,7 @@ pub enum OrderEvent {
 }
 
 /// Why an order was called off.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum CancelReason {
     /// The customer has thought better of it.

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use highwater::{Aggregate, Decide, Decision, DecisionContext, Evolve, emit, ensure, nothing};
+use highwater::{
+    Aggregate, Decide, Decision, DecisionContext, Evolve, Personal, emit, ensure, nothing,
+};
 
 use super::{
     CancelOrder, CancelReason, ConfirmOrder, FailFulfilment, MarkShipped, OrderEvent, OrderLine,
@@ -32,7 +34,7 @@ pub enum Order {
 
 impl Decide<PlaceOrder> for Order {
     fn decide(&self, command: PlaceOrder, _: &DecisionContext) -> Decision<Self> {
-        let PlaceOrder { order, lines, .. } = command;
+        let PlaceOrder { order, customer, ship_to, lines, .. } = command;
         ensure!(*self == Self::Blank, OrderRejection::AlreadyPlaced);
         ensure!(!lines.is_empty(), OrderRejection::NothingOrdered);
         ensure!(lines.len() <= MAX_LINES, OrderRejection::TooManyLines { lines: lines.len() });
@@ -41,7 +43,8 @@ impl Decide<PlaceOrder> for Order {
             return Err(OrderRejection::ProductTwice(second.product.clone()));
         }
         let total = total(&lines).ok_or(OrderRejection::TotalTooLarge)?;
-        emit(OrderEvent::Placed { order, lines, total })
+        let ship_to = Some(Personal::of(customer, ship_to));
+        emit(OrderEvent::Placed { order, customer, ship_to, lines, total })
     }
 }
 

@@ -2,13 +2,27 @@
 
 #![allow(clippy::unwrap_used)]
 
+use highwater::Personal;
 use highwater::testing::{Given, given, given_nothing};
 
 use super::*;
-use crate::{Cents, OrderId, ProductId, Quantity};
+use crate::{AddressLine, Cents, CustomerId, DeliveryAddress, OrderId, ProductId, Quantity};
 
 fn order() -> OrderId {
     "01J9ZCWM3T5V8E0Q2R4S6XAYBD".parse().unwrap()
+}
+
+fn customer() -> CustomerId {
+    "01J9ZCWM3T5V8E0Q2R4S6XCVST".parse().unwrap()
+}
+
+fn address() -> DeliveryAddress {
+    let line = |text: &str| AddressLine::new(text).unwrap();
+    DeliveryAddress {
+        name: line("Ada Lovelace"),
+        street: line("1 Harbour Street"),
+        town: line("Aarhus"),
+    }
 }
 
 fn line(product: &str, pieces: i64, unit_price_cents: i64) -> OrderLine {
@@ -20,7 +34,13 @@ fn line(product: &str, pieces: i64, unit_price_cents: i64) -> OrderLine {
 }
 
 fn place(lines: impl Into<Vec<OrderLine>>) -> PlaceOrder {
-    PlaceOrder { order: order(), lines: lines.into(), request: None }
+    PlaceOrder {
+        order: order(),
+        customer: customer(),
+        ship_to: address(),
+        lines: lines.into(),
+        request: None,
+    }
 }
 
 fn cancel() -> CancelOrder {
@@ -39,9 +59,18 @@ fn fail() -> FailFulfilment {
     FailFulfilment { order: order(), reason: CancelReason::PaymentDeclined }
 }
 
+fn placed_with(lines: Vec<OrderLine>, total_cents: i64) -> OrderEvent {
+    OrderEvent::Placed {
+        order: order(),
+        customer: customer(),
+        ship_to: Some(Personal::of(customer(), address())),
+        lines,
+        total: Cents::new(total_cents).unwrap(),
+    }
+}
+
 fn placed() -> OrderEvent {
-    let total = Cents::new(2_400).unwrap();
-    OrderEvent::Placed { order: order(), lines: vec![line("teapot", 2, 1_200)], total }
+    placed_with(vec![line("teapot", 2, 1_200)], 2_400)
 }
 
 fn confirmed() -> OrderEvent {
@@ -74,13 +103,8 @@ fn a_cancelled_order() -> Given<Order> {
 
 #[test]
 fn a_placed_order_knows_its_total() {
-    given_nothing::<Order>().when(place([line("teapot", 2, 1_200), line("cup", 6, 350)])).then([
-        OrderEvent::Placed {
-            order: order(),
-            lines: vec![line("teapot", 2, 1_200), line("cup", 6, 350)],
-            total: Cents::new(4_500).unwrap(),
-        },
-    ]);
+    let lines = || vec![line("teapot", 2, 1_200), line("cup", 6, 350)];
+    given_nothing::<Order>().when(place(lines())).then([placed_with(lines(), 4_500)]);
 }
 
 #[test]

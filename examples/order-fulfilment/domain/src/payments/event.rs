@@ -6,6 +6,7 @@ use crate::{Cents, OrderId};
 
 /// Something that happened to an order's payment.
 #[derive(Event, Clone, Debug, PartialEq)]
+#[event(schema)]
 pub enum PaymentEvent {
     /// The customer was charged.
     #[event(name = "payment.charged")]

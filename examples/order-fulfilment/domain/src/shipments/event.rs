@@ -6,6 +6,7 @@ use crate::{OrderId, TrackingCode};
 
 /// Something that happened to an order's parcel.
 #[derive(Event, Clone, Debug, PartialEq)]
+#[event(schema)]
 pub enum ShipmentEvent {
     /// The parcel was handed to the carrier.
     #[event(name = "shipment.dispatched")]

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
@@ -13,7 +14,7 @@ pub struct InvalidOrderId;
 
 /// Identifies an order, and its payment and shipment with it. Later orders sort behind earlier
 /// ones.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub struct OrderId(Ulid);
 
@@ -23,6 +24,10 @@ impl OrderId {
     #[allow(clippy::new_without_default)] // a default that differs each time would surprise
     pub fn new() -> Self {
         Self(Ulid::new())
+    }
+
+    pub(super) fn as_ulid(self) -> Ulid {
+        self.0
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 const MAX_LENGTH: usize = 64;
@@ -16,7 +17,9 @@ const MAX_LENGTH: usize = 64;
 pub struct InvalidProductId(String);
 
 /// Identifies a product by a short name, such as `blue-teapot-2`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(try_from = "String", into = "String")]
 pub struct ProductId(String);
 

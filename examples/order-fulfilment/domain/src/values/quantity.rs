@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 const MAX_PIECES: u32 = 1_000_000;
@@ -12,7 +13,9 @@ const MAX_PIECES: u32 = 1_000_000;
 pub struct InvalidQuantity(i64);
 
 /// A number of pieces: at least 1, at most [`Quantity::MAX`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(try_from = "i64", into = "i64")]
 pub struct Quantity(u32);
 

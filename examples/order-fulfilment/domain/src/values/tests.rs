@@ -73,3 +73,25 @@ fn a_tracking_code_is_plain_text() {
         assert!(TrackingCode::new(bad).is_err(), "{bad:?}");
     }
 }
+
+#[test]
+fn an_address_is_written_on_a_parcel_and_nowhere_else() {
+    let good = r#"{"name":"Ada Lovelace","street":"1 Harbour Street","town":"8000 Århus 🏠"}"#;
+    let address = serde_json::from_str::<DeliveryAddress>(good).unwrap();
+    assert_eq!(address.name.as_str(), "Ada Lovelace");
+    assert!(!format!("{address:?}").contains("Ada"), "{address:?}");
+    let long = format!("secret{}", "x".repeat(200));
+    for bad in ["", "secret\0", "secret\n", &long] {
+        let json = serde_json::to_string(bad).unwrap();
+        let said = refusal::<AddressLine>(&json);
+        assert!(said.contains("1 to 200") && !said.contains("secret"), "{said}");
+    }
+    let said = refusal::<DeliveryAddress>(&good.replace("town", "city"));
+    assert!(said.contains("`city`") && !said.contains("Harbour"), "{said}");
+}
+
+#[test]
+fn a_customer_id_is_a_ulid_so_it_is_no_e_mail_address() {
+    assert!("01J9ZCWM3T5V8E0Q2R4S6XCVST".parse::<CustomerId>().is_ok());
+    assert_eq!("ada@example.org".parse::<CustomerId>(), Err(InvalidCustomerId));
+}

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 const MAX_LENGTH: usize = 64;
@@ -15,7 +16,7 @@ const MAX_LENGTH: usize = 64;
 pub struct InvalidTrackingCode(String);
 
 /// The code under which a carrier knows a parcel.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub struct TrackingCode(String);
 
