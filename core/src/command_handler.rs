@@ -37,8 +37,8 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 use self::desk::{Answer, Desks};
 use self::for_tenant::Within;
 use self::history::{History, Runs};
-use self::snapshots::Snapshots;
 pub use self::snapshots::SnapshotCounts;
+use self::snapshots::Snapshots;
 pub use self::time_travel::At;
 use crate::{
     Aggregate, Clock, Command, CommandError, CommandId, Decide, DecisionContext, Event, EventId,
@@ -63,9 +63,10 @@ pub struct CommandReceipt {
     pub stream: StreamId,
     /// The aggregate's version behind the command.
     pub version: StreamVersion,
-    /// The position of the command's last event: a read model that has reached it shows the
-    /// command's effect. For a command that emitted nothing, the position of the aggregate's last
-    /// event.
+    /// A position at or behind the command's last event: a read model that has reached it shows the
+    /// command's effect. Commands that were committed together all get the position of the last event
+    /// among them; a repeated command, that of its own last event; one that emitted nothing, that of
+    /// the aggregate's last event.
     pub position: GlobalPosition,
     /// True if the command had been executed before and nothing was done now.
     pub was_repeated: bool,
@@ -136,19 +137,26 @@ impl CommandHandler {
     /// told). A warm aggregate saves the read; what is decided on it is held against the log.
     #[must_use]
     pub fn with_warm_aggregates(mut self, aggregates: NonZeroUsize) -> Self {
-        self.desks = Arc::new(Desks::new(aggregates));
+        self.desks = Arc::new(self.desks.anew_for(aggregates));
         self
     }
 
-    /// Keeps no aggregate warm for longer than `age`, used or not (without a limit unless told): so
-    /// long may a state hold what the log no longer shows, the data of a person who was forgotten.
+    /// Begins no command on a warm state that is older than `age`, however often it is used (without a
+    /// limit unless told): so long may a state hold what the log no longer shows, the data of a person
+    /// who was forgotten.
+    ///
+    /// A state that no command asks for any more goes from memory while commands to other aggregates
+    /// come: at most four with each, and once it has gone unused for `age` it is among the next. In a
+    /// handler that executes nothing, it stays until [`CommandHandler::drop_warm_aggregates`].
     #[must_use]
     pub fn with_warm_aggregates_for(mut self, age: Duration) -> Self {
-        self.desks = Arc::new(self.desks.anew().with_age(age));
+        self.desks = Arc::new(self.desks.anew_with_age(age));
         self
     }
 
-    /// Drops the states in memory: the next command to each aggregate reads it anew.
+    /// Drops the states in memory: the next command to each aggregate reads it anew, at this handler, at
+    /// its clones, and at all that were made from one another by [`CommandHandler::for_tenant`] or a
+    /// `with_…` method. (Those others let go of theirs at their next command.)
     pub fn drop_warm_aggregates(&self) {
         self.desks.close_all();
     }

@@ -8,10 +8,13 @@
 //!    arrival.
 //! 3. Two desks for one aggregate (another process, another handler, one that was forgotten and
 //!    opened anew) do no harm: the stream's version lets only one of them append on a state.
+//! 4. A state that was read before all were told to forget ([`Desks::close_all`]) is used by no turn
+//!    that begins afterwards, at whichever of the handlers that were made from one another.
 
 use std::any::{Any, TypeId};
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -32,6 +35,9 @@ use crate::{
 const MOST_WAITING: usize = 1_024;
 /// How many of them are decided on one state and committed together.
 const MOST_TOGETHER: usize = 128;
+
+/// How many desks that are too old are closed whenever one is asked for. One is opened at most.
+const SWEPT_AT_ONCE: usize = 4;
 
 /// How a case ended.
 pub(super) enum Answer<A: Aggregate> {
@@ -72,6 +78,7 @@ pub(super) struct Desk<A: Aggregate> {
     store: Arc<dyn EventStore>,
     clock: Arc<dyn Clock>,
     snapshots: Arc<Snapshots>,
+    forgettings: Arc<AtomicU64>,
     line: Mutex<Line<A>>,
     room: Arc<Semaphore>,
 }
@@ -81,6 +88,8 @@ struct Line<A: Aggregate> {
     is_served: bool,
     /// What the last turn left: committed state, perhaps behind what others have appended since.
     known: Option<Past<A>>,
+    /// How often all states had been forgotten when that turn began.
+    known_since: u64,
 }
 
 impl<A: Evolve> Desk<A> {
@@ -89,13 +98,16 @@ impl<A: Evolve> Desk<A> {
         store: Arc<dyn EventStore>,
         clock: Arc<dyn Clock>,
         snapshots: Arc<Snapshots>,
+        forgettings: Arc<AtomicU64>,
     ) -> Self {
+        let (cases, known_since) = (VecDeque::new(), 0);
         Self {
             stream,
             store,
             clock,
             snapshots,
-            line: Mutex::new(Line { cases: VecDeque::new(), is_served: false, known: None }),
+            forgettings,
+            line: Mutex::new(Line { cases, is_served: false, known: None, known_since }),
             room: Arc::new(Semaphore::new(MOST_WAITING)),
         }
     }
@@ -147,7 +159,8 @@ impl<A: Evolve> Desk<A> {
             if let Some(known) = &mut known {
                 self.snapshots.offer_if_due(&self.store, &self.stream, known);
             }
-            self.line().known = known;
+            let mut line = self.line();
+            (line.known, line.known_since) = (known, next.began);
         }
     }
 
@@ -161,6 +174,8 @@ impl<A: Evolve> Desk<A> {
 struct Next<A: Aggregate> {
     cases: Vec<Case<A>>,
     known: Option<Past<A>>,
+    /// How often all states had been forgotten by then.
+    began: u64,
 }
 
 /// The right to serve a desk. Lost in a panic, it answers nobody's case but lets the next one come.
@@ -178,7 +193,9 @@ impl<A: Evolve> Served<'_, A> {
         }
         let together = line.cases.len().min(MOST_TOGETHER);
         let cases = line.cases.drain(..together).collect();
-        Some(Next { cases, known: line.known.take() })
+        let began = self.desk.forgettings.load(Ordering::Acquire);
+        let known = line.known.take().filter(|_| line.known_since == began);
+        Some(Next { cases, known, began })
     }
 }
 
@@ -195,8 +212,16 @@ impl<A: Evolve> Drop for Served<'_, A> {
 
 /// The desks of a command handler; those that were used last are kept, with their states.
 pub(super) struct Desks {
-    open: Mutex<LruCache<(TypeId, StreamId), Open>>,
+    open: Mutex<OpenDesks>,
     age: Option<Duration>,
+    /// How often all states were forgotten: one count for all desks that were made from one another.
+    forgettings: Arc<AtomicU64>,
+}
+
+struct OpenDesks {
+    by_aggregate: LruCache<(TypeId, StreamId), Open>,
+    /// Which forgetting these desks were opened after.
+    forgotten: u64,
 }
 
 /// A desk, and since when it is open.
@@ -207,24 +232,39 @@ struct Open {
 
 impl Desks {
     pub(super) fn new(kept: NonZeroUsize) -> Self {
-        Self { open: Mutex::new(LruCache::new(kept)), age: None }
+        Self::of(kept, None, Arc::default())
     }
 
-    /// Opens a desk anew that is older than this. The old one serves its line to the end; rule 3.
-    pub(super) fn with_age(mut self, age: Duration) -> Self {
-        self.age = Some(age);
-        self
+    fn of(kept: NonZeroUsize, age: Option<Duration>, forgettings: Arc<AtomicU64>) -> Self {
+        // A bound isn't a need: no room is made in advance, however high it is.
+        let mut by_aggregate = LruCache::unbounded();
+        by_aggregate.resize(kept);
+        let forgotten = forgettings.load(Ordering::Acquire);
+        Self { open: Mutex::new(OpenDesks { by_aggregate, forgotten }), age, forgettings }
     }
 
-    /// Forgets all desks. Those that are being served end with their lines.
+    /// As many desks as these, none of them opened yet, and each opened anew once it is older than
+    /// this. The old one serves its line to the end; rule 3.
+    pub(super) fn anew_with_age(&self, age: Duration) -> Self {
+        Self { age: Some(age), ..self.anew() }
+    }
+
+    /// Forgets the states of all desks, of these and of those that were made from them or that they
+    /// were made from. Desks that are being served end with their lines.
     pub(super) fn close_all(&self) {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.forgettings.fetch_add(1, Ordering::AcqRel);
+        self.open().close_forgotten(&self.forgettings);
     }
 
     /// As many desks as these, none of them opened yet.
     pub(super) fn anew(&self) -> Self {
-        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        Self { age: self.age, ..Self::new(open.cap()) }
+        let kept = self.open().by_aggregate.cap();
+        self.anew_for(kept)
+    }
+
+    /// So many desks, none of them opened yet.
+    pub(super) fn anew_for(&self, kept: NonZeroUsize) -> Self {
+        Self::of(kept, self.age, self.forgettings.clone())
     }
 
     /// The desk of the aggregate `A` whose stream this is; `whole_name` tells it from those of other
@@ -237,17 +277,53 @@ impl Desks {
         clock: &Arc<dyn Clock>,
         snapshots: &Arc<Snapshots>,
     ) -> Arc<Desk<A>> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.open();
+        open.close_forgotten(&self.forgettings);
+        if let Some(age) = self.age {
+            open.close_old(age);
+        }
         let key = (TypeId::of::<A>(), whole_name);
-        if let Some(known) = open.get(&key)
+        if let Some(known) = open.by_aggregate.get(&key)
             && self.age.is_none_or(|age| known.since.elapsed() < age)
             && let Ok(desk) = known.desk.clone().downcast::<Desk<A>>()
         {
             return desk;
         }
-        let desk = Desk::new(stream.clone(), store.clone(), clock.clone(), snapshots.clone());
-        let desk = Arc::new(desk);
-        open.put(key, Open { since: Instant::now(), desk: desk.clone() });
+        let forgettings = self.forgettings.clone();
+        let (stream, store, clock) = (stream.clone(), store.clone(), clock.clone());
+        let desk = Arc::new(Desk::new(stream, store, clock, snapshots.clone(), forgettings));
+        open.by_aggregate.put(key, Open { since: Instant::now(), desk: desk.clone() });
         desk
+    }
+
+    #[cfg(test)]
+    pub(super) fn count(&self) -> usize {
+        self.open().by_aggregate.len()
+    }
+
+    fn open(&self) -> MutexGuard<'_, OpenDesks> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl OpenDesks {
+    fn close_forgotten(&mut self, forgettings: &AtomicU64) {
+        let forgotten = forgettings.load(Ordering::Acquire);
+        if self.forgotten != forgotten {
+            self.by_aggregate.clear();
+            self.forgotten = forgotten;
+        }
+    }
+
+    /// Closes a few of those that nobody has asked for in a long time, beginning with the one
+    /// that was used longest ago: who comes before another there was also opened before that one's
+    /// last use. So what goes unused for an age is at the front of those to be closed.
+    fn close_old(&mut self, age: Duration) {
+        for _ in 0..SWEPT_AT_ONCE {
+            match self.by_aggregate.peek_lru() {
+                Some((_, open)) if open.since.elapsed() >= age => self.by_aggregate.pop_lru(),
+                _ => return,
+            };
+        }
     }
 }

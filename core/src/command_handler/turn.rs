@@ -87,7 +87,7 @@ impl Turn<'_> {
                 };
                 let cases = answer_repeated(cases, &runs);
                 match past.begins_with_snapshot() {
-                    // What it stands for was not read; asked after it was loaded (history, 4).
+                    // What it stands for was not read; asked after it was loaded (history, 6).
                     true => (self.without_repeated(history, cases).await, past),
                     false => (cases, past),
                 }

@@ -200,8 +200,8 @@ impl Highwater {
     }
 
     /// Forgets `subject`: what is sealed with its keys can never be read again, wherever a copy is. In
-    /// this process at once, in others when the keys and the states in their memory are too old (60 s
-    /// unless the vault says otherwise).
+    /// this process at once, in others when the keys in their memory are too old and then the states
+    /// that were read with them (60 s each unless the vault says otherwise, so two minutes).
     ///
     /// What a read model has copied in plain text is its own to delete. Tenants share subjects: data
     /// that another tenant sealed under the same id goes with it.

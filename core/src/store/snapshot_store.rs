@@ -1,7 +1,8 @@
 //! Snapshots: states of aggregates beside the log, so that a long history needn't be read again.
 //!
 //! A snapshot is a copy of what the log says. Nothing is lost with it, and nothing rests on it: the
-//! command handler checks each against the log and reads the whole stream if one doesn't fit.
+//! command handler checks each against the log and reads an older one or the whole stream if one
+//! doesn't fit. The exception is a stream whose beginning was removed: it rests on its snapshots.
 
 use std::error::Error;
 use std::num::NonZeroUsize;
@@ -32,7 +33,8 @@ pub struct Snapshot {
     pub taken_at: Timestamp,
 }
 
-/// Why a snapshot could not be loaded, saved or deleted. Commands don't fail by it.
+/// Why a snapshot could not be loaded, saved or deleted. Commands don't fail by it, except those to a
+/// stream whose beginning was removed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SnapshotError {
@@ -86,7 +88,8 @@ impl SnapshotError {
 ///    and none of a lower version of the schema of that name.
 /// 5. `delete_snapshots` MUST delete all snapshots of the stream, whatever their schema, and none of
 ///    another stream.
-/// 6. A snapshot may be lost at any time, but never half of one: each is whole or absent.
+/// 6. A snapshot may be lost at any time, but never half of one: each is whole or absent. (A
+///    stream whose beginning was removed is lost with its last one: keep them as safe as the log then.)
 ///
 /// The conformance suite checks each.
 #[async_trait]
@@ -118,7 +121,8 @@ pub trait SnapshotStore: Send + Sync {
         keep: NonZeroUsize,
     ) -> Result<(), SnapshotError>;
 
-    /// Forgets all snapshots of a stream.
+    /// Forgets all snapshots of a stream. For people: the command handler never does. A stream whose
+    /// beginning was removed can't be loaded without them any more.
     ///
     /// # Errors
     /// [`SnapshotError`].

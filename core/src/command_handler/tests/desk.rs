@@ -67,8 +67,7 @@ async fn if_somebody_else_comes_first_all_are_decided_again() {
     store.fail_next_append(Fault::OvertakenBy(from_others("a", [7])));
     let receipts = add_ones(&commands, 10).await;
     assert!(receipts.iter().all(Result::is_ok));
-    let events: Vec<Added> =
-        recorded(&store, "a").await.iter().map(one).collect();
+    let events: Vec<Added> = recorded(&store, "a").await.iter().map(one).collect();
     assert_eq!(events.iter().map(|event| event.by).sum::<u64>(), 17);
     let mut before = 0;
     for event in events.iter().filter(|event| event.by == 1) {
@@ -195,4 +194,78 @@ async fn many_threads_command_one_aggregate_and_every_decision_sees_the_one_befo
     let events = recorded(&store, "a").await;
     let seen = events.iter().map(|event| one(event).seen);
     assert!(seen.eq(0..LIMIT));
+}
+
+/// How often a command to the tally "a" reads the log.
+async fn reads_of_a_command(commands: &CommandHandler, store: &FaultyStore) -> usize {
+    let reads = store.reads();
+    commands.execute(Add::one("a", 1)).await.unwrap();
+    store.reads() - reads
+}
+
+#[tokio::test(start_paused = true)]
+async fn handlers_made_from_one_another_forget_together() {
+    let (commands, store) = handler();
+    let few = NonZeroUsize::MIN;
+    let others = [
+        commands.clone().with_warm_aggregates(few),
+        commands.clone().with_warm_aggregates_for(Duration::from_secs(60)),
+        commands.clone().with_clock(SystemClock),
+    ];
+    for other in others {
+        reads_of_a_command(&other, &store).await;
+        // Somebody else's append would be noticed: nobody else appends here.
+        assert_eq!(reads_of_a_command(&other, &store).await, 0, "it is warm");
+        commands.drop_warm_aggregates();
+        assert!(reads_of_a_command(&other, &store).await > 0);
+        assert_eq!(reads_of_a_command(&other, &store).await, 0);
+        other.drop_warm_aggregates();
+        assert!(reads_of_a_command(&commands, &store).await > 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_desk_in_use_forgets_as_well() {
+    let (commands, store) = handler();
+    let (a, log) = (stream("a"), &commands.store);
+    let find =
+        || commands.desks.desk::<Tally>(a.clone(), &a, log, &commands.clock, &commands.snapshots);
+    commands.execute(Add::one("a", 1)).await.unwrap();
+    let held = find();
+    commands.drop_warm_aggregates();
+    assert!(!Arc::ptr_eq(&held, &find()));
+    let reads = store.reads();
+    let add = Box::new(|state: &Tally, context: &DecisionContext| {
+        state.decide(Add::one("a", 1), context)
+    });
+    let answer = held.submit(CommandId::new(), false, Metadata::default(), add).await;
+    assert!(matches!(answer, Answer::Result(Ok(_))));
+    assert!(store.reads() > reads);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_keeps_the_age_limit_when_it_is_told_how_many_to_keep() {
+    let (commands, store) = handler();
+    let commands = commands.with_warm_aggregates_for(Duration::from_secs(60));
+    // No room is made in advance.
+    let commands = commands.with_warm_aggregates(NonZeroUsize::MAX);
+    reads_of_a_command(&commands, &store).await;
+    tokio::time::advance(Duration::from_secs(59)).await;
+    assert_eq!(reads_of_a_command(&commands, &store).await, 0);
+    tokio::time::advance(Duration::from_secs(2)).await;
+    assert!(reads_of_a_command(&commands, &store).await > 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn states_that_nobody_asks_for_go_from_memory_in_time() {
+    let (commands, _) = handler();
+    let commands = commands.with_warm_aggregates_for(Duration::from_secs(60));
+    for index in 0..10 {
+        commands.execute(Add::one(&format!("old-{index}"), 1)).await.unwrap();
+    }
+    tokio::time::advance(Duration::from_secs(61)).await;
+    for index in 0..3 {
+        commands.execute(Add::one(&format!("new-{index}"), 1)).await.unwrap();
+    }
+    assert_eq!(commands.desks.count(), 3);
 }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::tally::{Added, LIMIT, TooMuch};
 use super::*;
+use crate::retention::Truncation;
 use crate::{
     Decision, Snapshot, SnapshotError, SnapshotPolicy, SnapshotStore, StateSchema, emit_all, ensure,
 };
@@ -125,9 +126,22 @@ impl Odd {
     }
 
     pub(super) async fn stored(&self) -> Option<Snapshot> {
+        self.stored_at(u64::MAX).await
+    }
+
+    pub(super) async fn stored_at(&self, at_most: u64) -> Option<Snapshot> {
         let schema = Ledger::SNAPSHOTS.unwrap().schema();
-        let newest = StreamVersion::new(u64::MAX);
-        self.inner.load_snapshot(&ledger(), &schema, newest).await.unwrap()
+        let at_most = StreamVersion::new(at_most);
+        self.inner.load_snapshot(&ledger(), &schema, at_most).await.unwrap()
+    }
+
+    /// Removes the events before a version that a snapshot stands for.
+    pub(super) async fn truncate_before(&self, version: u64) {
+        let schema = Ledger::SNAPSHOTS.unwrap().schema();
+        let (ledger, before) = (ledger(), StreamVersion::new(version));
+        let truncation = Truncation::without_archive(&self.inner);
+        let gone = truncation.of_stream_before(&ledger, before, &schema).await.unwrap();
+        assert_eq!(gone, version - 1);
     }
 
     pub(super) async fn keep(&self, snapshot: Snapshot) {

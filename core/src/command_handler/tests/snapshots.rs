@@ -61,7 +61,7 @@ async fn an_aggregate_that_asks_for_none_is_not_kept() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_can_not_be_believed_is_read_anew_and_replaced() {
+async fn what_can_not_be_believed_is_read_anew_and_replaced_or_passed_over() {
     let spoilt: [fn(&mut Snapshot); 6] = [
         |it| it.data = Payload::from_value(&"no ledger").unwrap(),
         |it| it.version = StreamVersion::new(99),
@@ -86,9 +86,13 @@ async fn what_can_not_be_believed_is_read_anew_and_replaced() {
         book(&other, 1).await;
         assert_eq!(other.snapshot_counts().distrusted, 1, "{index}");
         let events = store.events().await;
-        let stored = store.stored().await.unwrap();
+        let stored = store.stored_at(events.len() as u64).await.unwrap();
         assert_eq!(stored.last_event, events[4].id, "{index}: a true one took its place");
         assert_eq!(stored.data.to_value::<Ledger>().unwrap(), Ledger::of(&events), "{index}");
+        // One above the stream's end is passed over.
+        store.read_behind.lock().unwrap().clear();
+        check(&store).await;
+        assert_eq!(store.read_behind.lock().unwrap().last(), Some(&4), "{index}");
     }
 }
 
@@ -270,4 +274,86 @@ async fn waiting_snapshots_are_bounded_and_newer_ones_replace_older_ones() {
     commands.snapshots_settled().await;
     let counts = commands.snapshot_counts();
     assert_eq!((counts.saved, counts.dropped), (1 + 64, 3 * 6));
+}
+
+/// Another program may know it, and would never hear that this state lacks it.
+#[tokio::test(start_paused = true)]
+async fn a_state_that_passed_over_an_unknown_event_is_not_kept() {
+    for (event_type, kept) in [("added.dropped", true), ("added.unknown", false)] {
+        for is_warm in [true, false] {
+            let (commands, store) = odd();
+            book(&commands, 1).await;
+            let other = vec![NewEvent::new(event_type, &()).unwrap()];
+            store.append(Append::to(ledger(), ExpectedVersion::Any, other)).await.unwrap();
+            let commands = if is_warm { commands } else { cold(&store) };
+            book(&commands, 5).await;
+            assert_eq!(store.stored().await.is_some(), kept, "{event_type}, {is_warm}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_truncated_stream_is_loaded_also_while_the_snapshot_store_is_left_alone() {
+    let (commands, store) = odd();
+    book(&commands, 4).await;
+    store.truncate_before(4).await;
+    let other = cold(&store);
+    store.loads.lock().unwrap().push_back(Oddity::Hang);
+    // Another stream's snapshot is slow; from now on the snapshot store is left alone.
+    other.execute(Book { to: "b".to_owned(), ..Book::one(1) }).await.unwrap();
+    assert_eq!(state(&other).await.version.get(), 4);
+    assert_eq!(other.execute(Book::one(1)).await.unwrap().version.get(), 5);
+    // A patient load has more time than a hasty one.
+    let slow = Box::pin(tokio::time::sleep(Duration::from_secs(2)));
+    store.loads.lock().unwrap().push_back(Oddity::Behind(slow));
+    assert_eq!(state(&other).await.version.get(), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_truncated_stream_whose_snapshots_are_out_of_reach_may_be_loaded_later() {
+    let (commands, store) = odd();
+    book(&commands, 4).await;
+    store.truncate_before(4).await;
+    for oddities in [[Oddity::Hang, Oddity::Unavailable], [Oddity::Unavailable, Oddity::Hang]] {
+        store.loads.lock().unwrap().extend(oddities);
+        let other = cold(&store);
+        let error = other.execute(Book::one(1)).await.unwrap_err();
+        assert!(error.is_retryable(), "{error:?}");
+        other.execute(Book::one(1)).await.unwrap();
+    }
+    // One that has no snapshot of this kind stays as it is.
+    store.inner.delete_snapshots(&ledger()).await.unwrap();
+    let error = cold(&store).execute(Book::one(1)).await.unwrap_err();
+    assert!(!error.is_retryable(), "{error:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bad_snapshot_of_a_truncated_stream_gives_way_to_an_older_one_and_takes_none_along() {
+    let (commands, store) = odd();
+    book(&commands, 4).await;
+    store.truncate_before(2).await;
+    let mut bad = store.stored().await.unwrap();
+    let mut of_another_state = bad.clone();
+    of_another_state.schema.name = "Another".into();
+    store.keep(of_another_state.clone()).await;
+    bad.data = Payload::from_value(&"no ledger").unwrap();
+    store.keep(bad).await;
+    let other = cold(&store);
+    book(&other, 2).await;
+    let counts = other.snapshot_counts();
+    assert_eq!((counts.distrusted, counts.loaded), (1, 1));
+    assert_eq!(state(&cold(&store)).await.state, Ledger { amounts: vec![1; 6] });
+    let (schema, newest) = (&of_another_state.schema, StreamVersion::new(u64::MAX));
+    let left = store.inner.load_snapshot(&ledger(), schema, newest).await.unwrap();
+    assert_eq!(left.as_ref(), Some(&of_another_state));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_warm_state_behind_a_truncation_is_loaded_anew() {
+    let (commands, store) = odd();
+    book(&commands, 1).await;
+    book(&cold(&store), 5).await;
+    store.truncate_before(4).await;
+    assert_eq!(commands.execute(Book::one(1)).await.unwrap().version.get(), 7);
+    assert_eq!(state(&commands).await.state, Ledger { amounts: vec![1; 7] });
 }

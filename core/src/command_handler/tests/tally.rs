@@ -4,8 +4,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Aggregate, Command, CommandId, Decide, Decision, DecisionContext, Decoded, DecodeError, EncodeError,
-    Event, EventDescriptor, Evolve, Payload, StreamId, Tag, emit_all, ensure, stream_of,
+    Aggregate, Command, CommandId, Decide, Decision, DecisionContext, DecodeError, Decoded,
+    EncodeError, Event, EventDescriptor, Evolve, Payload, StreamId, Tag, emit_all, ensure,
+    stream_of,
 };
 
 /// No tally passes it.
@@ -23,7 +24,8 @@ pub(super) struct Added {
 }
 
 impl Event for Added {
-    const TYPES: &'static [EventDescriptor] = &[EventDescriptor { name: "added", oldest: 1, version: 1 }];
+    const TYPES: &'static [EventDescriptor] =
+        &[EventDescriptor { name: "added", oldest: 1, version: 1 }];
 
     fn event_type(&self) -> &'static str {
         "added"
@@ -56,6 +58,11 @@ impl Event for Added {
         schema_version: u32,
         data: &Payload,
     ) -> Result<Decoded<Self>, DecodeError> {
+        match event_type {
+            "added.dropped" => return Ok(Decoded::none()),
+            "added.unknown" => return Ok(Decoded::none().marked_unknown()),
+            _ => {}
+        }
         if event_type != "added" {
             let event_type = event_type.to_owned();
             return Err(DecodeError::UnknownType { event_type, schema_version, family: "Added" });
