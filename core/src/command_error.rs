@@ -1,7 +1,8 @@
 //! Why a command had no effect, or may have had one.
 
 use crate::{
-    AppendError, CommandId, DecodeError, EncodeError, EventId, GlobalPosition, InvalidStreamId, ReadError, StreamId,
+    AppendError, CommandId, DecodeError, EncodeError, EventId, GlobalPosition, InvalidStreamId,
+    ReadError, StreamId,
 };
 
 /// Why a command had no effect, or may have had one.

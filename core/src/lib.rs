@@ -40,18 +40,14 @@ mod tag;
 mod tenant;
 
 pub use aggregate::{Aggregate, Decide, Evolve, stream_of};
-pub use append::{
-    Append, Appended, InvalidAppend, StreamAppend, StreamHead, TOMBSTONE_TYPE,
-};
+pub use append::{Append, Appended, InvalidAppend, StreamAppend, StreamHead, TOMBSTONE_TYPE};
 pub use append_condition::AppendCondition;
 pub use append_error::AppendError;
 pub use boundary::{BoundaryEvent, DecisionModel, DecisionModels, EventQuery, UnfiledEvent};
 pub use command::Command;
 pub use decision::{Decision, DecisionContext, emit, emit_all, nothing, reject};
 pub use decoded::{Decoded, DecodedEvents, Upcasted};
-pub use event::{
-    DecodeError, EncodeError, Event, EventDescriptor, FormerType, UnknownEvents,
-};
+pub use event::{DecodeError, EncodeError, Event, EventDescriptor, FormerType, UnknownEvents};
 pub use expected_version::ExpectedVersion;
 pub use global_position::GlobalPosition;
 pub use identifier::{CommandId, CorrelationId, EventId};
@@ -115,13 +111,13 @@ pub use runtime::{
     HighwaterBuilder, Progress, Standby, StartError,
 };
 #[cfg(feature = "runtime")]
-pub use tenant::{TenantError, TenantHandle, TenantStore};
-#[cfg(feature = "runtime")]
 pub use store::{
     AppendSignal, CheckpointError, CheckpointStore, Claim, EventStore, MemoryStore, Page,
     ReadError, Snapshot, SnapshotError, SnapshotStore, Standing, StoreLayer, Subscription,
     position_at,
 };
+#[cfg(feature = "runtime")]
+pub use tenant::{TenantError, TenantHandle, TenantStore};
 
 #[cfg(feature = "schema")]
 pub mod schema;

@@ -20,8 +20,8 @@ use highwater_core::{
     Claim, Component, ComponentContext, ComponentError, Page, ReadError, Standby, Subscription,
 };
 
-use crate::held_page::HeldPage;
 pub use self::replay::ReplayError;
+use crate::held_page::HeldPage;
 use crate::{ReadModel, ReadModelError};
 
 /// How many events are applied in one transaction unless told otherwise.

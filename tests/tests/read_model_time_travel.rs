@@ -66,9 +66,11 @@ async fn takings(pool: &SqlitePool) -> Vec<i64> {
 async fn a_log() -> Arc<dyn EventStore> {
     let store: Arc<dyn EventStore> = Arc::new(MemoryStore::new());
     for cents in 1..=12 {
-        let mut events = vec![NewEvent::from_event(&TillEvent::Paid { cents }).expect("this is JSON")];
+        let mut events =
+            vec![NewEvent::from_event(&TillEvent::Paid { cents }).expect("this is JSON")];
         if cents % 4 == 0 {
-            events.extend((0..5).map(|_| NewEvent::from_event(&Noise::Made).expect("this is JSON")));
+            events
+                .extend((0..5).map(|_| NewEvent::from_event(&Noise::Made).expect("this is JSON")));
         }
         let till = StreamId::new("till", "1").expect("a valid key");
         store.append(Append::to(till, ExpectedVersion::Any, events)).await.expect("an append");

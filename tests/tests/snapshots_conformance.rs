@@ -109,8 +109,7 @@ impl LogFactory for Unguarded {
 #[tokio::test]
 async fn a_store_that_keeps_what_was_saved_last_is_caught() {
     let log = Unguarded::default();
-    let older =
-        AssertUnwindSafe(keeping::an_older_snapshot_never_replaces_a_newer_one(&log));
+    let older = AssertUnwindSafe(keeping::an_older_snapshot_never_replaces_a_newer_one(&log));
     assert!(older.catch_unwind().await.is_err());
     let log = Unguarded::default();
     let race = AssertUnwindSafe(keeping::of_many_saves_at_once_the_newest_stays(&log));

@@ -53,6 +53,15 @@ impl Way {
     }
 }
 
+/// The list of the crate's documentation, "Privileges", to the letter.
+fn documented_grants() -> String {
+    let documentation =
+        include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../store-postgres/src/lib.rs"));
+    let lines = documentation.lines().map(|line| line.trim_start_matches("//!"));
+    let list = lines.skip_while(|line| line.trim() != "```sql").skip(1);
+    list.take_while(|line| line.trim() != "```").collect::<Vec<_>>().join("\n")
+}
+
 pub(crate) struct Session {
     url: String,
     client: Client,
@@ -172,24 +181,9 @@ impl Session {
     pub(crate) async fn as_application_role(&self) -> Self {
         let role = format!("app_{}", EventId::new().as_uuid().simple());
         let session = self.outside().await;
-        session
-            .run(&format!(
-                "CREATE ROLE {role};
-                 ALTER DEFAULT PRIVILEGES IN SCHEMA highwater GRANT SELECT ON TABLES TO {role};
-                 REVOKE ALL ON ALL TABLES IN SCHEMA highwater FROM {role};
-                 REVOKE ALL ON ALL SEQUENCES IN SCHEMA highwater FROM {role};
-                 GRANT USAGE ON SCHEMA highwater TO {role};
-                 GRANT SELECT ON ALL TABLES IN SCHEMA highwater TO {role};
-                 GRANT SELECT ON SEQUENCE highwater.event_position TO {role};
-                 GRANT EXECUTE ON FUNCTION highwater.append_event, highwater.append_events,
-                     highwater.append_batch TO {role};
-                 GRANT INSERT, UPDATE ON highwater.checkpoints TO {role};
-                 GRANT INSERT, UPDATE ON highwater.subject_keys TO {role};
-                 GRANT INSERT, UPDATE, DELETE ON highwater.snapshots TO {role};
-                 GRANT INSERT ON highwater.event_schemas TO {role};
-                 SET ROLE {role}"
-            ))
-            .await;
+        let grants = documented_grants().replace(" app;", &format!(" {role};"));
+        assert!(grants.contains(&role), "the documentation grants nothing: {grants}");
+        session.run(&format!("CREATE ROLE {role};\n{grants}\nSET ROLE {role}")).await;
         session
     }
 

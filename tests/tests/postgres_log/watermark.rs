@@ -87,6 +87,11 @@ async fn an_insert_past_the_append_path_would_be_missed_and_is_not_granted() {
     let app = owner.as_application_role().await;
     app.append("test-app", "granted", &[]).await;
     app.number("SELECT highwater.high_water_mark()").await;
+    app.run("INSERT INTO highwater.event_schemas SELECT * FROM highwater.event_schemas").await;
+    app.run("DELETE FROM highwater.snapshots; UPDATE highwater.subject_keys SET masters = masters")
+        .await;
+    owner.run("CREATE TABLE highwater.of_a_later_migration (n int)").await;
+    app.number("SELECT count(*) FROM highwater.of_a_later_migration").await;
     for refused in [
         "SELECT nextval('highwater.event_position')",
         "INSERT INTO highwater.events SELECT * FROM highwater.events",

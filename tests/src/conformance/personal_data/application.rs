@@ -293,7 +293,10 @@ pub async fn a_projection_sees_opened_data_and_a_relay_sealed_data(data: &dyn Pe
     app.caught_up("consumer:in", receipt.position, LONG).await.unwrap();
     let moved =
         CustomerEvent::Moved { customer: "ann".into(), to: Personal::of("ann", HARBOUR.into()) };
-    assert_eq!(handled.all()[0].decode::<CustomerEvent>().unwrap().as_slice(), std::slice::from_ref(&moved));
+    assert_eq!(
+        handled.all()[0].decode::<CustomerEvent>().unwrap().as_slice(),
+        std::slice::from_ref(&moved)
+    );
     let sent = published.all().remove(0);
     assert!(!sent.data.as_json().contains(HARBOUR));
     let (_, receiver) = process(data).await;
