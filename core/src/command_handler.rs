@@ -32,8 +32,6 @@ use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBuilder};
-
 use self::desk::{Answer, Desks};
 use self::for_tenant::Within;
 use self::history::{History, Runs};
@@ -48,9 +46,6 @@ use crate::{
 
 /// How many events of a stream are read at a time.
 const LOAD_PAGE: usize = 1_000;
-/// How often a command is decided before it is given up as contended.
-const MAX_ATTEMPTS: u32 = 10;
-
 /// How many aggregates are kept warm unless told otherwise.
 const KEPT_WARM: NonZeroUsize = NonZeroUsize::MIN.saturating_add(999);
 
@@ -275,14 +270,4 @@ fn new_events<E: Event>(
                 .with_metadata(metadata.clone()))
         })
         .collect()
-}
-
-/// A first retry at once would meet the same crowd again; jitter takes it apart.
-fn retry_pauses() -> impl Iterator<Item = Duration> {
-    ExponentialBuilder::default()
-        .with_min_delay(Duration::from_millis(2))
-        .with_max_delay(Duration::from_millis(200))
-        .with_max_times(MAX_ATTEMPTS as usize - 1)
-        .with_jitter()
-        .build()
 }

@@ -81,6 +81,8 @@ mod command_handler;
 #[cfg(feature = "runtime")]
 pub mod retention;
 #[cfg(feature = "runtime")]
+mod retry_pauses;
+#[cfg(feature = "runtime")]
 mod runtime;
 #[cfg(feature = "runtime")]
 mod shared_error;

@@ -11,23 +11,18 @@
 
 use std::error::Error;
 use std::sync::Arc;
-use std::time::Duration;
-
-use backon::{BackoffBuilder, ExponentialBuilder};
 
 use super::loaded::filed;
 use super::reading::Reading;
 use super::repetition::first_outcome;
 use super::turnstiles::Turnstiles;
 use crate::command_handler::NewCommandId;
+use crate::retry_pauses::{MAX_ATTEMPTS, retry_pauses};
 use crate::{
     AppendError, Boundary, BoundaryError, BoundaryEvent, CommandId, DecisionModels, EventId,
     EventStore, GlobalPosition, LoadBoundaryError, Metadata, NewEvent, StreamHead, StreamId,
     UnfiledEvent,
 };
-
-/// How often a decision is made before it is given up as contended.
-const MAX_ATTEMPTS: u32 = 10;
 
 /// What a decision within a boundary did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -337,14 +332,4 @@ fn new_events<E: BoundaryEvent>(
             Ok((stream, event))
         })
         .collect()
-}
-
-/// A first retry at once would meet the same crowd again; jitter takes it apart.
-fn retry_pauses() -> impl Iterator<Item = Duration> + Send {
-    ExponentialBuilder::default()
-        .with_min_delay(Duration::from_millis(2))
-        .with_max_delay(Duration::from_millis(200))
-        .with_max_times(MAX_ATTEMPTS as usize - 1)
-        .with_jitter()
-        .build()
 }

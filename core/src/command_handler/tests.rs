@@ -16,6 +16,7 @@ mod time_travel;
 use std::sync::Arc;
 
 use super::*;
+use crate::retry_pauses::{MAX_ATTEMPTS, retry_pauses};
 use crate::testing::{Fault, FaultyStore, ReadFault};
 use crate::{
     Append, AppendError, CorrelationId, ExpectedVersion, MemoryStore, ReadError, RecordedEvent,

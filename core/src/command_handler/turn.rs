@@ -22,7 +22,8 @@ use jiff::Timestamp;
 use super::desk::{Answer, Case};
 use super::history::{History, Past, Runs, is_truncated};
 use super::snapshots::Snapshots;
-use super::{CommandReceipt, Loaded, MAX_ATTEMPTS, new_events, retry_pauses};
+use super::{CommandReceipt, Loaded, new_events};
+use crate::retry_pauses::{MAX_ATTEMPTS, retry_pauses};
 use crate::shared_error::SharedError;
 use crate::{
     Append, AppendError, Clock, CommandError, CommandId, DecisionContext, EncodeError, EventId,

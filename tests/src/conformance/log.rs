@@ -54,7 +54,7 @@ macro_rules! enrol_event_store {
             #[allow(unused_imports)]
             use super::*;
 
-            $crate::log_promises! { $factory;
+            $crate::chapter_promises! { log, $factory;
                 order {
                     no_reader_misses_an_event_however_many_append,
                     positions_rise_in_the_order_of_the_appends_of_one_caller,
@@ -193,7 +193,7 @@ macro_rules! enrol_durable_event_store {
             #[allow(unused_imports)]
             use super::*;
 
-            $crate::log_promises! { $factory;
+            $crate::chapter_promises! { log, $factory;
                 durability {
                     what_was_acknowledged_is_there_when_the_log_is_opened_again,
                     positions_and_versions_go_on_when_the_log_is_opened_again,
@@ -206,30 +206,12 @@ macro_rules! enrol_durable_event_store {
     };
 }
 
-/// What the enrolling macros expand to.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! log_promises {
-    ($factory:expr; $($chapter:ident { $($promise:ident,)* })*) => {
-        $(mod $chapter {
-            #[allow(unused_imports)]
-            use super::*;
-
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $promise() {
-                let log = $factory;
-                $crate::conformance::log::$chapter::$promise(&log).await;
-            })*
-        })*
-    };
-}
-
 #[cfg(test)]
 mod tests {
-    /// A promise that is written and not in the table of contents is never checked.
+    use crate::conformance::assert_enrolled;
+
     #[test]
     fn every_promise_of_every_chapter_is_enrolled() {
-        let contents = include_str!("log.rs");
         let chapters = [
             include_str!("log/atomicity.rs"),
             include_str!("log/boundaries/course_subscriptions.rs"),
@@ -252,20 +234,8 @@ mod tests {
             include_str!("log/signals.rs"),
             include_str!("log/versions.rs"),
         ];
-        let promises = chapters
-            .iter()
-            .flat_map(|chapter| chapter.split("pub async fn ").skip(1))
-            .filter_map(|rest| rest.split('(').next())
-            // What a promise is told with stands beside it and has a plan of its own.
-            .filter(|name| *name != "decide_at_random");
-        let mut count = 0;
-        for promise in promises {
-            count += 1;
-            assert!(
-                contents.contains(&format!(" {promise},\n")),
-                "{promise} is in no table of contents"
-            );
-        }
-        assert!(count > 60, "only {count} promises were found");
+        // What a promise is told with stands beside it and has a plan of its own.
+        let is_promise = |name: &str| name != "decide_at_random";
+        assert_enrolled(include_str!("log.rs"), &chapters, is_promise, 60);
     }
 }

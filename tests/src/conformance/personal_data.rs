@@ -40,7 +40,7 @@ macro_rules! enrol_personal_data {
             #[allow(unused_imports)]
             use super::*;
 
-            $crate::personal_data_promises! { $factory;
+            $crate::chapter_promises! { personal_data, $factory;
                 keys {
                     a_subject_has_no_key_until_one_is_added,
                     keys_are_numbered_without_gaps,
@@ -75,46 +75,19 @@ macro_rules! enrol_personal_data {
     };
 }
 
-/// What the enrolling macro expands to.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! personal_data_promises {
-    ($factory:expr; $($chapter:ident { $($promise:ident,)* })*) => {
-        $(mod $chapter {
-            #[allow(unused_imports)]
-            use super::*;
-
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $promise() {
-                let log = $factory;
-                $crate::conformance::personal_data::$chapter::$promise(&log).await;
-            })*
-        })*
-    };
-}
-
 #[cfg(test)]
 mod tests {
-    /// A promise that is written and not in the table of contents is never checked.
+    use crate::conformance::assert_enrolled;
+
     #[test]
     fn every_promise_of_every_chapter_is_enrolled() {
-        let contents = include_str!("personal_data.rs");
         let chapters = [
             include_str!("personal_data/application.rs"),
             include_str!("personal_data/dumps.rs"),
             include_str!("personal_data/keys.rs"),
         ];
-        let promises = chapters
-            .iter()
-            .flat_map(|chapter| chapter.split("pub async fn ").skip(1))
-            .filter_map(|rest| rest.split('(').next())
-            // What a promise is told with stands beside it.
-            .filter(|name| *name != "race_for_the_first_key_is_won_by_one");
-        let mut count = 0;
-        for promise in promises {
-            count += 1;
-            assert!(contents.contains(&format!(" {promise},\n")), "{promise} is not enrolled");
-        }
-        assert!(count > 20, "only {count} promises were found");
+        // What a promise is told with stands beside it.
+        let is_promise = |name: &str| name != "race_for_the_first_key_is_won_by_one";
+        assert_enrolled(include_str!("personal_data.rs"), &chapters, is_promise, 20);
     }
 }

@@ -33,7 +33,7 @@ macro_rules! enrol_retention {
             #[allow(unused_imports)]
             use super::*;
 
-            $crate::retention_promises! { $factory;
+            $crate::chapter_promises! { retention, $factory;
                 marks {
                     nothing_is_marked_at_first,
                     a_stream_is_refused_below_its_mark_though_its_events_are_there,
@@ -87,30 +87,12 @@ macro_rules! enrol_retention {
     };
 }
 
-/// What the enrolling macro expands to.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! retention_promises {
-    ($factory:expr; $($chapter:ident { $($promise:ident,)* })*) => {
-        $(mod $chapter {
-            #[allow(unused_imports)]
-            use super::*;
-
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $promise() {
-                let log = $factory;
-                $crate::conformance::retention::$chapter::$promise(&log).await;
-            })*
-        })*
-    };
-}
-
 #[cfg(test)]
 mod tests {
-    /// A promise that is written and not in the table of contents is never checked.
+    use crate::conformance::assert_enrolled;
+
     #[test]
     fn every_promise_of_every_chapter_is_enrolled() {
-        let contents = include_str!("retention.rs");
         let chapters = [
             include_str!("retention/archives.rs"),
             include_str!("retention/marks.rs"),
@@ -118,17 +100,8 @@ mod tests {
             include_str!("retention/tombstones.rs"),
             include_str!("retention/truncation.rs"),
         ];
-        let promises = chapters
-            .iter()
-            .flat_map(|chapter| chapter.split("pub async fn ").skip(1))
-            .filter_map(|rest| rest.split('(').next())
-            // What the promises are told with is generic or takes a store.
-            .filter(|name| !name.contains('<') && !name.starts_with("race_"));
-        let mut count = 0;
-        for promise in promises {
-            count += 1;
-            assert!(contents.contains(&format!(" {promise},\n")), "{promise} is not enrolled");
-        }
-        assert!(count > 30, "only {count} promises were found");
+        // What the promises are told with is generic or takes a store.
+        let is_promise = |name: &str| !name.contains('<') && !name.starts_with("race_");
+        assert_enrolled(include_str!("retention.rs"), &chapters, is_promise, 30);
     }
 }

@@ -19,7 +19,7 @@ macro_rules! enrol_snapshots {
             #[allow(unused_imports)]
             use super::*;
 
-            $crate::snapshot_promises! { $factory;
+            $crate::chapter_promises! { snapshots, $factory;
                 keeping {
                     what_was_saved_is_loaded_as_it_was,
                     where_nothing_was_saved_nothing_is_loaded,
@@ -58,7 +58,7 @@ macro_rules! enrol_durable_snapshots {
             #[allow(unused_imports)]
             use super::*;
 
-            $crate::snapshot_promises! { $factory;
+            $crate::chapter_promises! { snapshots, $factory;
                 outliving {
                     a_snapshot_is_there_when_the_log_is_opened_again,
                 }
@@ -67,45 +67,19 @@ macro_rules! enrol_durable_snapshots {
     };
 }
 
-/// What the enrolling macros expand to.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! snapshot_promises {
-    ($factory:expr; $($chapter:ident { $($promise:ident,)* })*) => {
-        $(mod $chapter {
-            #[allow(unused_imports)]
-            use super::*;
-
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $promise() {
-                let log = $factory;
-                $crate::conformance::snapshots::$chapter::$promise(&log).await;
-            })*
-        })*
-    };
-}
-
 #[cfg(test)]
 mod tests {
-    /// A promise that is written and not in the table of contents is never checked.
+    use crate::conformance::assert_enrolled;
+
     #[test]
     fn every_promise_of_every_chapter_is_enrolled() {
-        let contents = include_str!("snapshots.rs");
         let chapters = [
             include_str!("snapshots/commands.rs"),
             include_str!("snapshots/keeping.rs"),
             include_str!("snapshots/outliving.rs"),
             include_str!("snapshots/time_travel.rs"),
         ];
-        let promises = chapters
-            .iter()
-            .flat_map(|chapter| chapter.split("pub async fn ").skip(1))
-            .filter_map(|rest| rest.split('(').next());
-        let mut count = 0;
-        for promise in promises {
-            count += 1;
-            assert!(contents.contains(&format!(" {promise},\n")), "{promise} is not enrolled");
-        }
-        assert!(count > 15, "only {count} promises were found");
+        let is_promise = |_: &str| true;
+        assert_enrolled(include_str!("snapshots.rs"), &chapters, is_promise, 15);
     }
 }
