@@ -13,6 +13,7 @@ mod append_crew;
 mod contend;
 mod dcb;
 mod deposit;
+mod layers;
 mod load;
 mod memory;
 mod raw_log;
@@ -55,6 +56,10 @@ enum Benchmark {
     Dcb,
     /// Growth of the process over minutes of appends and a replay; `baseline` is the bound.
     Memory,
+    /// Appends and reads through a tenant's store, against the log itself.
+    Tenancy,
+    /// Appends and reads of personal data, against the same in plain text.
+    Sealing,
     /// One process of `append --processes`.
     #[command(name = append_crew::MEMBER, hide = true)]
     AppendMember {
@@ -119,6 +124,8 @@ async fn main() {
         Benchmark::Replay => replay::run(server, effort).await,
         Benchmark::Dcb => dcb::run(server, effort).await,
         Benchmark::Memory => memory::run(server, effort).await,
+        Benchmark::Tenancy => layers::tenancy(server, effort).await,
+        Benchmark::Sealing => layers::sealing(server, effort).await,
         Benchmark::AppendMember { .. } => unreachable!("served above, without a server"),
     }
 }

@@ -4,6 +4,7 @@
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -24,6 +25,17 @@ pub trait Clock: Send + Sync + 'static {
     /// # Cancel safety
     /// Changes nothing.
     async fn sleep_until(&self, due: Timestamp);
+}
+
+#[async_trait]
+impl<C: Clock + ?Sized> Clock for Arc<C> {
+    fn now(&self) -> Timestamp {
+        (**self).now()
+    }
+
+    async fn sleep_until(&self, due: Timestamp) {
+        (**self).sleep_until(due).await;
+    }
 }
 
 /// The clock of the machine.

@@ -44,6 +44,8 @@ mod sealing;
 mod vault;
 #[cfg(feature = "runtime")]
 mod vault_error;
+#[cfg(feature = "runtime")]
+mod vault_keys;
 
 #[cfg(feature = "runtime")]
 pub use self::{

@@ -16,7 +16,9 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use highwater_core::{Clock, CommandHandler, EventId, Metadata, RecordedEvent, StreamId};
+use highwater_core::{
+    Clock, CommandHandler, CommandId, EventId, Metadata, RecordedEvent, StreamId,
+};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
@@ -25,11 +27,11 @@ use crate::inbox::{Delivery, Inbox, Signal, Unfinished};
 use crate::instance::{Instance, Todo};
 use crate::late_call::LateCalls;
 use crate::probe::{CallKind, Injected, Probe};
-use crate::recorder::{Recorded, Recorder, Transition, command_id};
+use crate::recorder::{Recorded, Recorder, Transition};
 use crate::saga::{Definition, SagaState};
 use crate::saga_event::{
     AnswerKept, Cancelled, CompensationSucceeded, Ignored, Paused, SagaEvent, StepEffect, StepSent,
-    StepSettled, StepSucceeded, StepTimedOut,
+    StepSettled, StepSucceeded, StepTimedOut, own_id,
 };
 use crate::step::{Step, StepContext};
 use crate::{CompensationOutcome, StepOutcome};
@@ -163,6 +165,23 @@ impl<S: SagaState> Driver<S> {
         Ok(())
     }
 
+    /// Between how the log as a whole knows an event and how the saga's tenant does.
+    fn own(&self, id: EventId) -> EventId {
+        own_id(self.stream.tenant().as_ref(), id)
+    }
+
+    fn command_id(&self, kind: &str, step: &str) -> CommandId {
+        self.shared.recorder.command_id(&self.stream, kind, step)
+    }
+
+    /// Executes commands where the saga belongs.
+    fn commands(&self) -> CommandHandler {
+        match self.stream.tenant() {
+            Some(tenant) => self.shared.commands.for_tenant(&tenant),
+            None => self.shared.commands.clone(),
+        }
+    }
+
     fn now(&self) -> Timestamp {
         self.shared.clock.now()
     }
@@ -190,7 +209,7 @@ impl<S: SagaState> Driver<S> {
         &mut self,
         events: Vec<SagaEvent>,
         cause: Option<EventId>,
-        bars: Option<highwater_core::CommandId>,
+        bars: Option<CommandId>,
     ) -> Result<Outcome, DriveError> {
         let Some(instance) = self.instance.as_deref() else {
             return Ok(Outcome::Overtaken);
@@ -269,7 +288,7 @@ impl<S: SagaState> Driver<S> {
         if !is_command {
             return self.record(settled(StepEffect::Unknown), None).await.map(drop);
         }
-        let command = command_id(&self.stream, "do", instance.name(step));
+        let command = self.command_id("do", instance.name(step));
         let none = settled(StepEffect::None);
         if let Outcome::Taken = self.record_barring(none, None, Some(command)).await? {
             self.record(settled(StepEffect::Done), None).await?;

@@ -10,13 +10,19 @@
 //!    command would emit. The log holds an event id once: either the command took effect before,
 //!    and the record is refused ([`Recorded::Taken`]), or the command can never take effect any
 //!    more, however late a driver that was thought dead executes it.
+//!
+//! # A tenant's saga
+//! Its stream is the tenant's and is written through the tenant's wall, as the events of its commands
+//! are: so rule 3 holds within a tenant, and no tenant sees another's sagas. Event ids in its data are
+//! those that the tenant knows. The ids of its commands are derived from the stream's whole name: what
+//! is called outside tells equal sagas of two tenants apart.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use highwater_core::{
     Append, AppendError, CommandId, Event, EventId, EventStore, ExpectedVersion, Metadata,
-    NewEvent, StreamId, StreamVersion,
+    NewEvent, StreamId, StreamVersion, TenantStore,
 };
 use jiff::Timestamp;
 
@@ -48,7 +54,7 @@ type DeadlineOf<'a> = &'a (dyn Fn(&str) -> Option<Duration> + Sync);
 /// What is to be recorded.
 pub(crate) struct Transition<'a> {
     pub(crate) events: Vec<SagaEvent>,
-    /// The outside event that led to it, where there is one.
+    /// The outside event that led to it, where there is one, by the id that the saga's tenant knows.
     pub(crate) cause: Option<EventId>,
     /// Records that this command had no effect, with the first of the events.
     pub(crate) bars: Option<CommandId>,
@@ -77,6 +83,24 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
+    /// What the saga's stream is written to, and its commands' events are looked up in.
+    fn store_of(&self, stream: &StreamId) -> Arc<dyn EventStore> {
+        match stream.tenant() {
+            Some(tenant) => Arc::new(TenantStore::new(self.store.clone(), &tenant)),
+            None => self.store.clone(),
+        }
+    }
+
+    /// The stream's name in the log as a whole, also if this store is one tenant's part of it.
+    fn whole_name(&self, stream: &StreamId) -> StreamId {
+        self.store.tenant().map_or_else(|| stream.clone(), |tenant| stream.in_tenant(tenant))
+    }
+
+    /// The id of a step's command, or of its compensation's: the same in every attempt.
+    pub(crate) fn command_id(&self, stream: &StreamId, kind: &str, step: &str) -> CommandId {
+        command_id(&self.whole_name(stream), kind, step)
+    }
+
     /// Reads a saga; `None` if it never started.
     pub(crate) async fn load(&self, stream: &StreamId) -> Result<Option<Instance>, DriveError> {
         let mut instance = None;
@@ -155,9 +179,10 @@ impl Recorder {
         append: Append,
         bars: Option<CommandId>,
     ) -> Result<Recorded, DriveError> {
+        let store = self.store_of(&instance.stream);
         let mut pause = Duration::from_millis(10);
         for attempt in 1.. {
-            let source = match self.store.append(append.clone()).await {
+            let source = match store.append(append.clone()).await {
                 Ok(appended) if appended.was_repeated => return Ok(Recorded::Overtaken),
                 Ok(_) => return Ok(Recorded::Done(Box::new(instance))),
                 Err(source) => source,
@@ -187,11 +212,11 @@ impl Recorder {
         let Some(command) = bars else {
             return Ok(Recorded::Overtaken);
         };
-        let found =
-            self.store.find(&[EventId::of_command(command, 0)]).await.map_err(|source| {
-                DriveError::Read { stream: instance.stream.to_string(), source }
-            })?;
-        let is_effect = found.iter().any(|event| event.stream != instance.stream);
+        let found = self.store_of(&instance.stream).find(&[EventId::of_command(command, 0)]).await;
+        let found = found
+            .map_err(|source| DriveError::Read { stream: instance.stream.to_string(), source })?;
+        let own = instance.stream.without_tenant();
+        let is_effect = found.iter().any(|event| event.stream != own);
         Ok(if is_effect { Recorded::Taken } else { Recorded::Overtaken })
     }
 }
@@ -229,7 +254,7 @@ fn transition_id(stream: &StreamId, version: StreamVersion, event: &SagaEvent) -
     EventId::of_command(CommandId::from_key(stream.as_str(), &key), 0)
 }
 
-/// The id of a step's command, or of its compensation's: the same in every attempt.
+/// See [`Recorder::command_id`].
 pub(crate) fn command_id(stream: &StreamId, kind: &str, step: &str) -> CommandId {
     CommandId::from_key(stream.as_str(), &format!("{kind}:{step}"))
 }

@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use highwater_core::{AppendError, Category, EventStore, GlobalPosition, Selection, StreamId};
+use highwater_core::{
+    AppendError, Category, EventStore, GlobalPosition, Selection, StreamId, TenantId,
+};
 
 use crate::error::DriveError;
 use crate::instance::Instance;
@@ -20,17 +22,27 @@ const TRIES: usize = 5;
 ///
 /// A request is recorded in the saga's stream; the manager that hosts the saga sees it there and
 /// acts on it.
+///
+/// On the whole log it lists the sagas of all tenants, and shows and helps those of none. Those of a
+/// tenant are [`SagaControl::for_tenant`]'s.
 #[derive(Clone)]
 pub struct SagaControl {
     recorder: Recorder,
     saga: String,
+    tenant: Option<TenantId>,
 }
 
 impl SagaControl {
     /// The sagas called `saga` in `store`.
     #[must_use]
     pub fn new(store: Arc<dyn EventStore>, saga: impl Into<String>) -> Self {
-        Self { recorder: Recorder { store }, saga: saga.into() }
+        Self { recorder: Recorder { store }, saga: saga.into(), tenant: None }
+    }
+
+    /// The sagas of this kind that belong to `tenant`, and no others.
+    #[must_use]
+    pub fn for_tenant(&self, tenant: &TenantId) -> Self {
+        Self { tenant: Some(tenant.clone()), ..self.clone() }
     }
 
     /// How the saga with this key is doing.
@@ -119,7 +131,8 @@ impl SagaControl {
     }
 
     async fn load(&self, key: &str) -> Result<Instance, SagaControlError> {
-        let stream = stream_of(&self.saga, key).map_err(SagaControlError::Key)?;
+        let stream = stream_of(&self.saga, key, self.tenant.as_ref());
+        let stream = stream.map_err(SagaControlError::Key)?;
         let loaded =
             self.recorder.load(&stream).await.map_err(|error| of_drive_error(key, error))?;
         loaded.ok_or_else(|| SagaControlError::NotFound {
@@ -140,7 +153,9 @@ impl SagaControl {
                 .read_all(&selection, after, PAGE)
                 .await
                 .map_err(|source| SagaControlError::Read { key: String::new(), source })?;
-            for event in &page.events {
+            let is_meant =
+                |stream: &StreamId| self.tenant.is_none() || stream.tenant() == self.tenant;
+            for event in page.events.iter().filter(|event| is_meant(&event.stream)) {
                 let known = sagas.remove(&event.stream);
                 let folded = Instance::fold(known, event).map_err(|source| {
                     SagaControlError::Decode { key: event.stream.key().to_owned(), source }

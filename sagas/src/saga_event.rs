@@ -3,7 +3,7 @@
 //! Left out: what follows from them, which is [`Instance`](crate::instance::Instance)'s.
 
 use highwater_core::{
-    DecodeError, Decoded, EncodeError, Event, EventDescriptor, EventId, Payload, StreamId,
+    DecodeError, Decoded, EncodeError, Event, EventDescriptor, EventId, Payload, StreamId, TenantId,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -243,10 +243,18 @@ pub(crate) fn category_of(name: &str) -> String {
     format!("saga.{}", name.replace('-', "_"))
 }
 
-/// The stream of one saga.
+/// The stream of one saga. What an event of a tenant starts is the tenant's.
 pub(crate) fn stream_of(
     name: &str,
     key: &str,
+    tenant: Option<&TenantId>,
 ) -> Result<StreamId, highwater_core::InvalidStreamId> {
-    StreamId::new(&category_of(name), key)
+    let stream = StreamId::new(&category_of(name), key)?;
+    Ok(tenant.map_or_else(|| stream.clone(), |tenant| stream.in_tenant(tenant)))
+}
+
+/// The id of an event of the whole log as a saga's stream writes it down: as the tenant knows it. The
+/// same step leads back.
+pub(crate) fn own_id(tenant: Option<&TenantId>, id: EventId) -> EventId {
+    tenant.map_or(id, |tenant| tenant.translated(id))
 }

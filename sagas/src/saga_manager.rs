@@ -15,6 +15,8 @@
 //!    are driven than `max_concurrent`. So a manager that isn't at the log's end advances to where
 //!    the checkpoint stands, again and again, and whoever stands by sees that it lives. This is done
 //!    by the task of rule 1, which waits for no saga.
+//! 6. A saga belongs where the event does that started it: to a tenant, or to none. Only events from
+//!    there reach it, so equal keys of two tenants are two sagas.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
@@ -25,7 +27,6 @@ use async_trait::async_trait;
 use highwater_core::{
     Claim, Clock, Component, ComponentContext, ComponentError, EventStore, GlobalPosition,
     InvalidStreamId, Page, Payload, RecordedEvent, Selection, Standby, StreamId, Subscription,
-    SystemClock,
 };
 use serde::{Deserialize, Serialize};
 use tokio::task::{JoinError, JoinSet};
@@ -38,7 +39,7 @@ use crate::late_call::LateCalls;
 use crate::probe::Probe;
 use crate::recorder::Recorder;
 use crate::saga::{Definition, SagaState};
-use crate::saga_event::{SagaEvent, category_of, stream_of};
+use crate::saga_event::{SagaEvent, category_of, own_id, stream_of};
 use crate::timers::Timers;
 use crate::{Saga, SagaControl};
 
@@ -58,12 +59,15 @@ const SAVE_INTERVAL: Duration = Duration::from_secs(1);
 /// Its memory holds every open saga's state. Host it in as many processes as you like: the manager
 /// that started last drives the sagas, the others stand by and take over when it dies.
 ///
+/// It hosts the sagas of all tenants: what an event of a tenant starts is the tenant's, its stream as
+/// well as its commands, and only events of that tenant cancel or answer it. Definitions need not know.
+///
 /// A start event is never lost: if the saga's first state can't be stored, the saga is recorded
 /// paused, with the reason, and makes its state anew when it is resumed.
 pub struct SagaManager<S> {
     saga: Saga<S>,
     name: String,
-    clock: Arc<dyn Clock>,
+    clock: Option<Arc<dyn Clock>>,
     max_concurrent: usize,
     standby: Standby,
     probe: Option<Arc<dyn Probe>>,
@@ -78,7 +82,7 @@ impl<S: SagaState> SagaManager<S> {
         Self {
             name: format!("saga:{}", saga.name()),
             saga,
-            clock: Arc::new(SystemClock),
+            clock: None,
             max_concurrent: 64,
             standby: Standby::new(),
             probe: None,
@@ -104,10 +108,10 @@ impl<S: SagaState> SagaManager<S> {
         self
     }
 
-    /// Takes deadlines and retries from `clock` instead of the machine's.
+    /// Takes deadlines and retries from `clock` instead of the application's.
     #[must_use]
     pub fn with_clock(mut self, clock: impl Clock) -> Self {
-        self.clock = Arc::new(clock);
+        self.clock = Some(Arc::new(clock));
         self
     }
 
@@ -144,7 +148,7 @@ impl<S: SagaState> SagaManager<S> {
             definition: self.saga.definition.clone(),
             recorder: Recorder { store: context.store.clone() },
             commands: context.commands.clone(),
-            clock: self.clock.clone(),
+            clock: self.clock.clone().unwrap_or_else(|| context.clock.clone()),
             shutdown: context.shutdown.clone(),
             unfinished: Arc::default(),
             late: LateCalls::default(),
@@ -179,7 +183,7 @@ impl<S: SagaState> Component for SagaManager<S> {
 /// What is stored beside the checkpoint.
 #[derive(Serialize, Deserialize, Default)]
 struct OpenSagas {
-    open: Vec<String>,
+    streams: Vec<StreamId>,
 }
 
 /// A saga that is open, or is being told something.
@@ -247,9 +251,7 @@ impl<S: SagaState> Run<S> {
         let stored: OpenSagas = state
             .to_value()
             .map_err(|error| ComponentError::fatal("reading the list of open sagas", error))?;
-        for key in stored.open {
-            let stream = stream_of(&self.shared.definition.name, &key)
-                .map_err(|error| ComponentError::fatal("reading the list of open sagas", error))?;
+        for stream in stored.streams {
             self.slot(&stream);
             self.make_ready(&stream);
         }
@@ -325,7 +327,7 @@ impl<S: SagaState> Run<S> {
         state: &S,
         event: &Arc<RecordedEvent>,
     ) -> Result<(), ComponentError> {
-        let (stream, unnamed) = match stream_of(&self.shared.definition.name, key) {
+        let (stream, unnamed) = match self.stream_of(key, event) {
             Ok(stream) => (stream, None),
             Err(error) => self.stand_in(event, &error)?,
         };
@@ -346,14 +348,21 @@ impl<S: SagaState> Run<S> {
         event: &RecordedEvent,
         error: &InvalidStreamId,
     ) -> Result<(StreamId, Option<String>), ComponentError> {
-        let stream = stream_of(&self.shared.definition.name, &event.id.to_string())
+        let id = own_id(event.stream.tenant().as_ref(), event.id);
+        let stream = self
+            .stream_of(&id.to_string(), event)
             .map_err(|error| ComponentError::fatal("naming a saga", error))?;
         let reason = format!("its key can't name a stream, so it goes by its event's id: {error}");
         Ok((stream, Some(reason)))
     }
 
+    /// The saga of this key that the event is about: one of its own tenant.
+    fn stream_of(&self, key: &str, event: &RecordedEvent) -> Result<StreamId, InvalidStreamId> {
+        stream_of(&self.shared.definition.name, key, event.stream.tenant().as_ref())
+    }
+
     fn tell_key(&mut self, key: &str, event: &RecordedEvent, signal: Signal) {
-        match stream_of(&self.shared.definition.name, key) {
+        match self.stream_of(key, event) {
             Ok(stream) => self.tell(&stream, event, signal),
             Err(error) => {
                 let total = self.shared.unfinished.count_ignored();
@@ -464,8 +473,8 @@ impl<S: SagaState> Run<S> {
     /// Stores how far it is and which sagas are open; finds out whether the claim still holds.
     async fn save(&mut self) -> Result<(), Stopped> {
         let position = self.finished();
-        let open = self.slots.keys().map(|saga| saga.key().to_owned()).collect();
-        let state = Payload::from_value(&OpenSagas { open })
+        let streams = self.slots.keys().cloned().collect();
+        let state = Payload::from_value(&OpenSagas { streams })
             .map_err(|error| ComponentError::fatal("writing the list of open sagas", error))?;
         self.context.store.advance(&self.claim, position, Some(&state)).await?;
         (self.saved, self.saved_at) = (position, Instant::now());

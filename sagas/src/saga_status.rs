@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use highwater_core::{Payload, StreamVersion};
+use highwater_core::{Payload, StreamVersion, TenantId};
 
 use crate::instance::{Instance, Outcome, Phase};
 use crate::saga_event::StepEffect;
@@ -78,6 +78,8 @@ pub struct StepStatus {
 pub struct SagaStatus {
     /// The saga's key.
     pub key: String,
+    /// The tenant that it belongs to.
+    pub tenant: Option<TenantId>,
     /// How far it is.
     pub phase: SagaPhase,
     /// Its steps, in order, as they were defined when it started.
@@ -92,6 +94,7 @@ impl SagaStatus {
     pub(crate) fn of(instance: &Instance) -> Self {
         Self {
             key: instance.stream.key().to_owned(),
+            tenant: instance.stream.tenant(),
             phase: phase(instance),
             steps: (0..instance.plan.len()).map(|step| step_status(instance, step)).collect(),
             state: instance.state.clone(),

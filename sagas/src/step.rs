@@ -127,7 +127,7 @@ impl<S> CompensationOutcome<S> {
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct StepContext {
-    /// The saga's stream, `saga.<name>-<key>`.
+    /// The saga's stream, `saga.<name>-<key>`; its [tenant](StreamId::tenant) is whom the saga acts for.
     pub saga: StreamId,
     /// The step's name.
     pub step: String,
@@ -144,7 +144,7 @@ pub struct StepContext {
     pub reason: Option<String>,
     /// The flow that the saga belongs to, for commands that the step executes itself.
     pub metadata: Metadata,
-    /// Executes commands against the log.
+    /// Executes commands against the log, in the tenant that the saga belongs to.
     pub commands: CommandHandler,
 }
 

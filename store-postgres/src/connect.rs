@@ -13,14 +13,14 @@ use crate::{ConnectError, PostgresOptions, sqlstate};
 
 /// How long one try to connect may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a caller waits for a connection that others use.
-const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a peer may be silent before it counts as dead.
 const SILENCE: Duration = Duration::from_secs(15);
 
 /// Where to connect to.
 pub(crate) struct Target {
     config: Config,
+    /// How long a caller waits for a connection that others use.
+    wait: Duration,
     /// Host, port and database: what may be shown.
     pub(crate) address: String,
 }
@@ -41,14 +41,14 @@ impl Target {
         if config.get_application_name().is_none() {
             config.application_name("highwater");
         }
-        Ok(Self { config, address })
+        Ok(Self { config, wait: options.connection_wait, address })
     }
 
     pub(crate) fn pool(&self, connections: usize) -> Pool {
         let settings = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let manager = Manager::from_config(self.config.clone(), NoTls, settings);
         let timeouts = Timeouts {
-            wait: Some(WAIT_TIMEOUT),
+            wait: Some(self.wait),
             create: Some(CONNECT_TIMEOUT),
             recycle: Some(CONNECT_TIMEOUT),
         };

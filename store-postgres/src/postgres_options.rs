@@ -12,8 +12,10 @@ pub struct PostgresOptions {
     pub(crate) pipeline: PipelineLimits,
     pub(crate) read_connections: usize,
     pub(crate) connect_patience: Duration,
+    pub(crate) connection_wait: Duration,
     pub(crate) statement_timeout: Duration,
     pub(crate) held_mark_warning: Duration,
+    pub(crate) keeps_detached: bool,
 }
 
 impl Default for PostgresOptions {
@@ -22,8 +24,10 @@ impl Default for PostgresOptions {
             pipeline: PipelineLimits::default(),
             read_connections: 8,
             connect_patience: Duration::from_secs(30),
+            connection_wait: Duration::from_secs(30),
             statement_timeout: Duration::from_secs(30),
             held_mark_warning: Duration::from_secs(5),
+            keeps_detached: false,
         }
     }
 }
@@ -57,12 +61,30 @@ impl PostgresOptions {
         self
     }
 
+    /// Waits at most this long for a connection while all are in use (30 s unless told, at least 1 ms);
+    /// then the read, or the append, is `Unavailable`.
+    #[must_use]
+    pub fn with_connection_wait(mut self, wait: Duration) -> Self {
+        self.connection_wait = wait.max(Duration::from_millis(1));
+        self
+    }
+
     /// Warns (in the traces) of a transaction that appended and stays open for longer than this (5 s
     /// unless told): all readers of the log wait for it. See
     /// [`append_in`](crate::PostgresStore::append_in).
     #[must_use]
     pub fn with_held_mark_warning(mut self, open: Duration) -> Self {
         self.held_mark_warning = open;
+        self
+    }
+
+    /// Leaves the tables of partitions that retention takes off the log where they are, to be dumped or
+    /// looked at, until
+    /// [`drop_detached_partition`](crate::PostgresStore::drop_detached_partition). Unless told, they
+    /// are dropped at once.
+    #[must_use]
+    pub fn with_detached_partitions_kept(mut self) -> Self {
+        self.keeps_detached = true;
         self
     }
 

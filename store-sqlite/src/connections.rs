@@ -24,8 +24,6 @@ use crate::{OpenError, SqliteOptions};
 const PAGE_BYTES: u64 = 4096;
 /// Past this the write-ahead log is cut back once it has been carried over.
 const MAX_IDLE_WAL_BYTES: u64 = 64 * 1024 * 1024;
-/// How long a reader waits for a connection before it is told that all are in use.
-const READER_PATIENCE: Duration = Duration::from_secs(30);
 /// How many rows a connection's thread may be ahead of who reads them. With fewer than a page has, the
 /// two threads wait for each other again and again: a third of the speed.
 const ROWS_AHEAD: usize = 8_192;
@@ -48,7 +46,7 @@ impl Connections {
         migrate(&mut writer, &path).await?;
         let readers = SqlitePoolOptions::new()
             .max_connections(options.readers)
-            .acquire_timeout(READER_PATIENCE)
+            .acquire_timeout(options.connection_wait)
             // They are on this machine, and a broken one fails its next statement.
             .test_before_acquire(false)
             .connect_lazy_with(base(&path, options).read_only(true));

@@ -9,6 +9,7 @@ use highwater_core::PipelineLimits;
 pub struct SqliteOptions {
     pub(crate) lock_timeout: Duration,
     pub(crate) readers: u32,
+    pub(crate) connection_wait: Duration,
     pub(crate) limits: PipelineLimits,
     pub(crate) max_size_bytes: Option<u64>,
 }
@@ -18,6 +19,7 @@ impl Default for SqliteOptions {
         Self {
             lock_timeout: Duration::from_secs(5),
             readers: 4,
+            connection_wait: Duration::from_secs(30),
             limits: PipelineLimits::default(),
             max_size_bytes: None,
         }
@@ -43,6 +45,14 @@ impl SqliteOptions {
     #[must_use]
     pub fn with_readers(mut self, readers: u32) -> Self {
         self.readers = readers.max(1);
+        self
+    }
+
+    /// Waits at most this long for a reading connection while all are in use (30 s unless told, at least
+    /// 1 ms); then the read is `Unavailable`.
+    #[must_use]
+    pub fn with_connection_wait(mut self, wait: Duration) -> Self {
+        self.connection_wait = wait.max(Duration::from_millis(1));
         self
     }
 

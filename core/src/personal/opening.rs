@@ -27,7 +27,7 @@ pub(super) type Openers = HashMap<KeyName, Opener>;
 
 /// Opens texts with the keys at hand, and notes which ones it would need as well.
 pub(super) struct Opening<'a> {
-    pub(super) context: Context<'a>,
+    pub(super) context: &'a Context,
     pub(super) keys: &'a Openers,
     /// If this isn't empty afterwards, the text is worth nothing.
     pub(super) missing: &'a mut BTreeSet<KeyName>,

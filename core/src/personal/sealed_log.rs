@@ -27,9 +27,11 @@ use crate::{
 /// an append with a new value of one is refused with
 /// [`InvalidAppend::SubjectForgotten`]. Events without personal data cost one search of their bytes.
 ///
-/// A sealed value is bound to its event's id. So this goes below whatever changes ids, a
-/// [`TenantStore`](crate::TenantStore) above all, and around whatever reads sealed events from
-/// elsewhere, such as an archived log.
+/// A tenant's personal data is sealed with keys of the tenant's own subjects. For that it makes no
+/// difference whether this stands below a [`TenantStore`](crate::TenantStore) or on top of one.
+///
+/// A sealed value is bound to its event's id. So this goes below any other layer that changes ids, and
+/// around whatever reads sealed events from elsewhere, such as an archived log.
 pub struct SealedLog {
     log: Arc<dyn EventStore>,
     vault: Vault,
@@ -45,7 +47,7 @@ impl SealedLog {
     }
 
     async fn open(&self, events: Vec<RecordedEvent>) -> Result<Vec<RecordedEvent>, ReadError> {
-        self.vault.open(events).await.map_err(not_read)
+        self.vault.open_behind(self.log.tenant(), events).await.map_err(not_read)
     }
 
     /// What became of an append with a new value of a subject that is forgotten; point 3 above.
@@ -75,7 +77,7 @@ impl StoreLayer for SealedLog {
         if !Vault::concerns(&append) {
             return self.log.append(append).await;
         }
-        match self.vault.seal(append.clone()).await {
+        match self.vault.seal_behind(self.log.tenant(), append.clone()).await {
             Ok(sealed) => self.log.append(sealed).await,
             Err(SealError::Invalid(refusal @ InvalidAppend::SubjectForgotten { .. })) => {
                 self.refused(&append, refusal).await
@@ -118,7 +120,8 @@ impl StoreLayer for SealedLog {
     async fn claim(&self, consumer: &str) -> Result<Claim, CheckpointError> {
         let mut claim = self.log.claim(consumer).await?;
         if let Some(state) = claim.state.take() {
-            let opened = self.vault.open_state(Context::Consumer(consumer), consumer, state).await;
+            let context = Context::consumer(self.log.tenant(), consumer);
+            let opened = self.vault.open_state(context, consumer, state).await;
             claim.state = Some(opened.map_err(|error| not_moved(consumer, error))?);
         }
         Ok(claim)
@@ -133,7 +136,7 @@ impl StoreLayer for SealedLog {
         let sealed = match state {
             None => None,
             Some(state) => {
-                let context = Context::Consumer(&claim.consumer);
+                let context = Context::consumer(self.log.tenant(), &claim.consumer);
                 let sealed = self.vault.seal_state(context, state).await;
                 sealed.map_err(|error| not_moved(&claim.consumer, error))?
             }

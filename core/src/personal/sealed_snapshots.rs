@@ -9,7 +9,8 @@ use async_trait::async_trait;
 use super::Vault;
 use super::context::Context;
 use crate::{
-    EventStore, Snapshot, SnapshotError, SnapshotStore, StateSchema, StreamId, StreamVersion,
+    EventId, EventStore, Snapshot, SnapshotError, SnapshotStore, StateSchema, StreamId,
+    StreamVersion,
 };
 
 /// The snapshots of a log, sealed below.
@@ -22,6 +23,10 @@ impl SealedSnapshots {
     fn below(&self, stream: &StreamId) -> Result<&dyn SnapshotStore, SnapshotError> {
         let gone = || refused(stream, "the log below keeps no snapshots");
         self.log.snapshots().ok_or_else(gone)
+    }
+
+    fn context(&self, stream: &StreamId, last_event: EventId) -> Context {
+        Context::snapshot(self.log.tenant(), stream, last_event)
     }
 }
 
@@ -37,7 +42,7 @@ impl SnapshotStore for SealedSnapshots {
         let Some(mut snapshot) = found else {
             return Ok(None);
         };
-        let context = Context::Snapshot(&snapshot.stream, snapshot.last_event);
+        let context = self.context(&snapshot.stream, snapshot.last_event);
         let opened = self.vault.open_state(context, "a snapshot", snapshot.data.clone()).await;
         snapshot.data = opened.map_err(|error| match error.is_retryable() {
             true => unavailable(stream, error),
@@ -53,7 +58,7 @@ impl SnapshotStore for SealedSnapshots {
     ) -> Result<(), SnapshotError> {
         let stream = &snapshot.stream;
         let below = self.below(stream)?;
-        let context = Context::Snapshot(stream, snapshot.last_event);
+        let context = self.context(stream, snapshot.last_event);
         let sealed = self.vault.seal_state(context, &snapshot.data).await;
         let sealed = sealed.map_err(|error| match error.is_retryable() {
             true => unavailable(stream, error),

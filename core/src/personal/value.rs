@@ -20,7 +20,8 @@ use super::Subject;
 /// text by mistake. Serialised by itself, to an HTTP client say, it shows the value: reveal what is
 /// to be shown, and write that.
 ///
-/// `Debug` shows neither the value nor the subject. Two are equal if value and subject are.
+/// `Debug` shows neither the value nor the subject. Two are equal if value and subject's id are: the
+/// domain knows nothing of tenants.
 ///
 /// # Examples
 /// ```
@@ -65,7 +66,8 @@ impl<T> Personal<T> {
         self.value
     }
 
-    /// Whom the value belongs to.
+    /// Whom the value belongs to. Of a value that was read from a tenant's event, the subject names the
+    /// tenant: it can be forgotten as it is. What the domain called it is [`Subject::id`].
     #[must_use]
     pub fn subject(&self) -> &Subject {
         &self.subject
@@ -74,7 +76,7 @@ impl<T> Personal<T> {
 
 impl<T: PartialEq> PartialEq for Personal<T> {
     fn eq(&self, other: &Self) -> bool {
-        self.subject == other.subject && self.value == other.value
+        self.subject.id() == other.subject.id() && self.value == other.value
     }
 }
 

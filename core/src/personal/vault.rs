@@ -7,18 +7,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::context::Context;
-use super::key_cache::{Asked, KeyCache};
+use super::key_cache::KeyCache;
 use super::marker::{PERSONAL, SEALED};
-use super::opening::{Opener, Openers, Opening};
+use super::opening::{Openers, Opening};
 use super::sealing::{NewestKeys, Sealing, Unsealable};
+use super::vault_keys::KEYS_AT_ONCE;
 use super::{
-    KeyError, KeyName, KeyState, KeyStore, KeyStoreError, KeyWrapper, NodeError, OpenError,
-    SealError, SecretKey, StoredKey, Subject,
+    ForgetError, KeyError, KeyState, KeyStore, KeyStoreError, KeyWrapper, NodeError, OpenError,
+    SealError, Subject,
 };
-use crate::{Append, EventId, InvalidAppend, Payload, RecordedEvent};
+use crate::{Append, EventId, InvalidAppend, Payload, RecordedEvent, TenantId};
 
-/// How many keys a store is asked about at once.
-const KEYS_AT_ONCE: usize = 1_000;
 /// How many subjects' keys are kept in memory unless told otherwise.
 const CACHED_SUBJECTS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(9_999);
 /// How long they are kept unless told otherwise.
@@ -34,9 +33,9 @@ const KEY_AGE: Duration = Duration::from_secs(60);
 /// visible is that there is a value, whose it is (the subject's id), and about how long it is.
 #[derive(Clone)]
 pub struct Vault {
-    keys: Arc<dyn KeyStore>,
-    wrapper: Arc<dyn KeyWrapper>,
-    cache: Arc<KeyCache>,
+    pub(super) keys: Arc<dyn KeyStore>,
+    pub(super) wrapper: Arc<dyn KeyWrapper>,
+    pub(super) cache: Arc<KeyCache>,
 }
 
 /// What ends the work on several texts: something about one of them, or about the keys.
@@ -81,7 +80,8 @@ impl Vault {
     /// keys are deleted, and no new one will ever be made. In this process at once, in others when
     /// the keys in their memory are too old.
     ///
-    /// Tenants share subjects: data that another tenant sealed under the same id goes with it.
+    /// Here is no tenant to be within: one of a tenant's subjects is named
+    /// [in full](Subject::in_tenant), as [`Personal::subject`](super::Personal::subject) does.
     ///
     /// # Errors
     /// [`KeyStoreError`]: forget it again.
@@ -92,6 +92,20 @@ impl Vault {
         self.keys.forget(subject).await?;
         self.cache.forget(subject);
         Ok(())
+    }
+
+    /// Forgets a subject as `tenant` means it.
+    pub(crate) async fn forget_within(
+        &self,
+        tenant: Option<&TenantId>,
+        subject: &Subject,
+    ) -> Result<(), ForgetError> {
+        let Some(tenant) = tenant else {
+            return self.forget(subject).await.map_err(ForgetError::Key);
+        };
+        let other = || ForgetError::OtherTenant { tenant: tenant.clone() };
+        let own = subject.within(tenant).ok_or_else(other)?;
+        self.forget(&own).await.map_err(ForgetError::Key)
     }
 
     /// Gives `subject` a new key for what is sealed from now on; what the older ones sealed stays
@@ -153,8 +167,14 @@ impl Vault {
     ///
     /// # Cancel safety
     /// Changes nothing.
-    pub async fn open(
+    pub async fn open(&self, events: Vec<RecordedEvent>) -> Result<Vec<RecordedEvent>, OpenError> {
+        self.open_behind(None, events).await
+    }
+
+    /// The same for events as they come from behind a tenant's wall.
+    pub(super) async fn open_behind(
         &self,
+        wall: Option<&TenantId>,
         mut events: Vec<RecordedEvent>,
     ) -> Result<Vec<RecordedEvent>, OpenError> {
         let sealed: Vec<_> = events
@@ -168,7 +188,8 @@ impl Vault {
         }
         let texts: Vec<_> = sealed
             .iter()
-            .map(|&index| (Context::Event(events[index].id), events[index].data.as_json()))
+            .map(|&index| &events[index])
+            .map(|it| (Context::event(wall, &it.stream, it.id), it.data.as_json()))
             .collect();
         let opened = self.open_texts(&texts).await.map_err(|stopped| match stopped {
             Stopped::Key(error) => OpenError::Key(error),
@@ -216,8 +237,20 @@ impl Vault {
     /// # Cancel safety
     /// Subjects may have got their first key.
     pub async fn seal(&self, append: Append) -> Result<Append, SealError> {
+        self.seal_behind(None, append).await
+    }
+
+    /// The same for an append that goes behind a tenant's wall.
+    pub(super) async fn seal_behind(
+        &self,
+        wall: Option<&TenantId>,
+        append: Append,
+    ) -> Result<Append, SealError> {
         let ids: Vec<_> = append.events().map(|event| event.id).collect();
-        let texts = append.events().map(|event| (Context::Event(event.id), event.data.as_json()));
+        let texts = append.streams().iter().flat_map(|part| {
+            let context = |id| Context::event(wall, &part.stream, id);
+            part.events.iter().map(move |event| (context(event.id), event.data.as_json()))
+        });
         let sealed = self.seal_texts(&texts.collect::<Vec<_>>(), false).await;
         let sealed = sealed.map_err(|stopped| seal_error(stopped, &ids))?;
         let (mut streams, condition) = append.into_parts();
@@ -234,7 +267,7 @@ impl Vault {
     /// forgotten subject; `None` if it has nothing to seal.
     pub(super) async fn seal_state(
         &self,
-        context: Context<'_>,
+        context: Context,
         state: &Payload,
     ) -> Result<Option<Payload>, SealStateError> {
         match self.seal_texts(&[(context, state.as_json())], true).await {
@@ -244,6 +277,9 @@ impl Vault {
             Err(Stopped::At(_, Unsealable::Forgotten)) => {
                 unreachable!("a copy leaves out what belongs to a forgotten subject")
             }
+            Err(Stopped::At(_, Unsealable::OtherTenant(tenant))) => {
+                Err(SealStateError::OtherTenant { tenant })
+            }
             Err(Stopped::At(_, Unsealable::NoRandomness)) => Err(SealStateError::NoRandomness),
         }
     }
@@ -251,7 +287,7 @@ impl Vault {
     /// Opens the state beside a consumer's checkpoint or in a snapshot.
     pub(super) async fn open_state(
         &self,
-        context: Context<'_>,
+        context: Context,
         place: &str,
         state: Payload,
     ) -> Result<Payload, OpenError> {
@@ -269,7 +305,7 @@ impl Vault {
 
     async fn seal_texts(
         &self,
-        texts: &[(Context<'_>, &str)],
+        texts: &[(Context, &str)],
         is_copy: bool,
     ) -> Result<Vec<Option<Payload>>, Stopped<Unsealable>> {
         let mut keys = NewestKeys::new();
@@ -277,7 +313,7 @@ impl Vault {
             let mut missing = BTreeSet::new();
             let mut sealed = Vec::with_capacity(texts.len());
             for (at, (context, json)) in texts.iter().enumerate() {
-                let (context, keys) = (*context, &keys);
+                let keys = &keys;
                 let mut sealing = Sealing { context, is_copy, keys, missing: &mut missing };
                 sealed.push(sealing.seal(json).map_err(|error| Stopped::At(at, error))?);
             }
@@ -294,14 +330,14 @@ impl Vault {
 
     async fn open_texts(
         &self,
-        texts: &[(Context<'_>, &str)],
+        texts: &[(Context, &str)],
     ) -> Result<Vec<Payload>, Stopped<NodeError>> {
         let mut keys = Openers::new();
         loop {
             let mut missing = BTreeSet::new();
             let mut opened = Vec::with_capacity(texts.len());
             for (at, (context, json)) in texts.iter().enumerate() {
-                let mut opening = Opening { context: *context, keys: &keys, missing: &mut missing };
+                let mut opening = Opening { context, keys: &keys, missing: &mut missing };
                 let text = opening.open(json).map_err(|error| Stopped::At(at, error))?;
                 opened.push(text.unwrap_or_else(|| (*json).to_owned()));
             }
@@ -315,133 +351,13 @@ impl Vault {
             self.fetch(missing.into_iter().collect(), &mut keys).await?;
         }
     }
-
-    /// Gets the newest key of each subject; one that has none gets its first.
-    async fn fetch_newest(
-        &self,
-        subjects: Vec<Subject>,
-        into: &mut NewestKeys,
-    ) -> Result<(), KeyError> {
-        let mut unknown = Vec::new();
-        for subject in subjects {
-            match self.cache.newest(&subject) {
-                Some(known) => drop(into.insert(subject, known)),
-                None => unknown.push(subject),
-            }
-        }
-        for subjects in unknown.chunks(KEYS_AT_ONCE) {
-            let asked = self.cache.asking();
-            let states = self.keys.newest(subjects).await;
-            let mut first_keys = Vec::new();
-            for (subject, state) in subjects.iter().zip(all_of(states, subjects.len())?) {
-                match state {
-                    KeyState::Missing => first_keys.push(self.new_key(subject, 1).await?),
-                    known => self.take_newest(asked, subject, known, into).await?,
-                }
-            }
-            if first_keys.is_empty() {
-                continue;
-            }
-            let states = self.keys.add(&first_keys).await;
-            for (key, state) in first_keys.iter().zip(all_of(states, first_keys.len())?) {
-                self.take_newest(asked, &key.name.subject, state, into).await?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn take_newest(
-        &self,
-        asked: Asked,
-        subject: &Subject,
-        state: KeyState,
-        into: &mut NewestKeys,
-    ) -> Result<(), KeyError> {
-        let key = match state {
-            KeyState::Missing => {
-                let problem = "the store did not keep the first key of a subject";
-                return Err(KeyError::Store(KeyStoreError::new("adding a key", problem)));
-            }
-            KeyState::Forgotten => {
-                self.cache.learn_forgotten(subject);
-                None
-            }
-            KeyState::Kept(stored) => {
-                let secret = self.unwrap(&stored).await.map_err(KeyError::Wrap)?;
-                self.cache.learn(asked, &stored.name, secret.clone(), true);
-                Some((stored.name.version, secret))
-            }
-        };
-        into.insert(subject.clone(), key);
-        Ok(())
-    }
-
-    /// Gets keys by their names.
-    async fn fetch(&self, names: Vec<KeyName>, into: &mut Openers) -> Result<(), KeyError> {
-        let mut unknown = Vec::new();
-        for name in names {
-            match self.cache.key(&name) {
-                Some(Some(key)) => drop(into.insert(name, Opener::Key(key))),
-                Some(None) => drop(into.insert(name, Opener::Forgotten)),
-                None => unknown.push(name),
-            }
-        }
-        for names in unknown.chunks(KEYS_AT_ONCE) {
-            let asked = self.cache.asking();
-            let states = self.keys.find(names).await;
-            for (name, state) in names.iter().zip(all_of(states, names.len())?) {
-                let opener = self.opener(asked, name, state).await?;
-                into.insert(name.clone(), opener);
-            }
-        }
-        Ok(())
-    }
-
-    async fn opener(
-        &self,
-        asked: Asked,
-        name: &KeyName,
-        state: KeyState,
-    ) -> Result<Opener, KeyError> {
-        let stored = match state {
-            KeyState::Missing => return Ok(Opener::Missing),
-            KeyState::Forgotten => {
-                self.cache.learn_forgotten(&name.subject);
-                return Ok(Opener::Forgotten);
-            }
-            KeyState::Kept(stored) => stored,
-        };
-        match self.unwrap(&stored).await {
-            Ok(secret) => {
-                self.cache.learn(asked, name, secret.clone(), false);
-                Ok(Opener::Key(secret))
-            }
-            Err(error) if error.is_retryable() => Err(KeyError::Wrap(error)),
-            // Told where the event stands that needs it.
-            Err(error) => Ok(Opener::Wrapped(error)),
-        }
-    }
-
-    async fn new_key(&self, subject: &Subject, version: u32) -> Result<StoredKey, KeyError> {
-        let unavailable = |source: Box<dyn std::error::Error + Send + Sync>| {
-            KeyError::Wrap(Arc::new(super::WrapError::Unavailable { source }))
-        };
-        let secret = SecretKey::random().map_err(|error| unavailable(Box::new(error)))?;
-        let name = KeyName { subject: subject.clone(), version };
-        let wrapped = self.wrapper.wrap(&name, &secret).await;
-        let wrapped = wrapped.map_err(|error| KeyError::Wrap(Arc::new(error)))?;
-        Ok(StoredKey { name, wrapped })
-    }
-
-    async fn unwrap(&self, key: &StoredKey) -> Result<SecretKey, Arc<super::WrapError>> {
-        self.wrapper.unwrap_key(&key.name, &key.wrapped).await.map_err(Arc::new)
-    }
 }
 
 fn seal_error(stopped: Stopped<Unsealable>, ids: &[EventId]) -> SealError {
     match stopped {
         Stopped::Key(error) => SealError::Key(error),
         Stopped::At(_, Unsealable::NoRandomness) => SealError::NoRandomness,
+        Stopped::At(_, Unsealable::OtherTenant(tenant)) => SealError::OtherTenant { tenant },
         Stopped::At(at, Unsealable::Forgotten) => {
             SealError::Invalid(InvalidAppend::SubjectForgotten { event: ids[at] })
         }
@@ -449,19 +365,6 @@ fn seal_error(stopped: Stopped<Unsealable>, ids: &[EventId]) -> SealError {
             SealError::Invalid(InvalidAppend::ReservedKey { event: ids[at], key })
         }
     }
-}
-
-/// A store that answers less than it was asked would leave us asking for ever.
-fn all_of(
-    states: Result<Vec<KeyState>, KeyStoreError>,
-    asked: usize,
-) -> Result<Vec<KeyState>, KeyError> {
-    let states = states.map_err(KeyError::Store)?;
-    if states.len() == asked {
-        return Ok(states);
-    }
-    let problem = format!("the store answered {} of {asked} questions", states.len());
-    Err(KeyError::Store(KeyStoreError::new("looking keys up", problem)))
 }
 
 impl fmt::Debug for Vault {
@@ -475,6 +378,8 @@ impl fmt::Debug for Vault {
 pub(super) enum SealStateError {
     #[error("the state uses the key {key:?}, which is reserved for personal data")]
     Reserved { key: &'static str },
+    #[error("a state of tenant {tenant} holds personal data of another tenant's subject")]
+    OtherTenant { tenant: TenantId },
     #[error("there is no key to seal personal data with")]
     Key(#[source] KeyError),
     #[error("the system gave no random numbers to seal personal data with")]
@@ -484,7 +389,7 @@ pub(super) enum SealStateError {
 impl SealStateError {
     pub(super) fn is_retryable(&self) -> bool {
         match self {
-            Self::Reserved { .. } => false,
+            Self::Reserved { .. } | Self::OtherTenant { .. } => false,
             Self::Key(error) => error.is_retryable(),
             Self::NoRandomness => true,
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::node::NotANode;
 use super::{KeyStoreError, WrapError};
-use crate::{EventId, GlobalPosition, InvalidAppend};
+use crate::{EventId, GlobalPosition, InvalidAppend, TenantId};
 
 /// A subject's key can't be had.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +36,15 @@ pub enum SealError {
     /// The data can't be sealed, ever.
     #[error("the personal data of the append can't be sealed")]
     Invalid(#[source] InvalidAppend),
+    /// A tenant's event holds personal data of a subject that names another tenant.
+    #[error(
+        "an event of tenant {tenant} holds personal data of another tenant's subject; make a value \
+         of the tenant's own"
+    )]
+    OtherTenant {
+        /// Whose event it is.
+        tenant: TenantId,
+    },
     /// A key can't be had.
     #[error("there is no key to seal personal data with")]
     Key(#[source] KeyError),
@@ -49,7 +58,7 @@ impl SealError {
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Invalid(_) => false,
+            Self::Invalid(_) | Self::OtherTenant { .. } => false,
             Self::Key(error) => error.is_retryable(),
             Self::NoRandomness => true,
         }
@@ -139,6 +148,12 @@ pub enum ForgetError {
     /// The application was built without a vault.
     #[error("the application has no vault; build it with `personal_data`")]
     NoVault,
+    /// The subject names another tenant.
+    #[error("the subject isn't one of tenant {tenant}; forget it where it belongs")]
+    OtherTenant {
+        /// Who was asked.
+        tenant: TenantId,
+    },
     /// The keys could not be deleted: forget the subject again.
     #[error("the subject's keys could not be deleted")]
     Key(#[source] KeyStoreError),

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 use super::Progress;
-use crate::{CommandHandler, EventStore};
+use crate::{Clock, CommandHandler, EventStore, SystemClock};
 
 /// Why a component stopped by itself.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +66,8 @@ pub struct ComponentContext {
     pub store: Arc<dyn EventStore>,
     /// Executes commands against the log.
     pub commands: CommandHandler,
+    /// The time by which it waits and decides; a component may have been given one of its own.
+    pub clock: Arc<dyn Clock>,
     /// Where the component says how far it has come.
     pub progress: Progress,
     /// Ends when the component is to stop.
@@ -78,6 +80,7 @@ impl ComponentContext {
     pub fn new(store: Arc<dyn EventStore>, shutdown: CancellationToken) -> Self {
         Self {
             commands: CommandHandler::new(store.clone()),
+            clock: Arc::new(SystemClock),
             store,
             progress: Progress::new(),
             shutdown,

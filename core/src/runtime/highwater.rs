@@ -17,10 +17,11 @@ use super::supervisor::supervise;
 use super::{
     CaughtUpError, Component, ComponentContext, ComponentHealth, Health, Progress, StartError,
 };
-use crate::command_handler::RejectionOf;
+use crate::command_handler::{NewCommandId, RejectionOf};
 use crate::{
-    At, Boundaries, Command, CommandError, CommandHandler, CommandReceipt, Decide, EventStore,
-    Evolve, ForgetError, GlobalPosition, Loaded, SealedLog, Subject, TenantHandle, TenantId, Vault,
+    At, Boundaries, Clock, Command, CommandError, CommandHandler, CommandId, CommandReceipt,
+    Decide, EventStore, Evolve, ForgetError, GlobalPosition, Loaded, SealedLog, Subject,
+    TenantHandle, TenantId, Vault,
 };
 
 /// Collects what an application is made of. Start it to get a [`Highwater`].
@@ -28,6 +29,8 @@ pub struct HighwaterBuilder {
     store: Arc<dyn EventStore>,
     components: Vec<Arc<dyn Component>>,
     vault: Option<Vault>,
+    clock: Option<Arc<dyn Clock>>,
+    new_id: Option<NewCommandId>,
 }
 
 impl HighwaterBuilder {
@@ -44,6 +47,26 @@ impl HighwaterBuilder {
     #[must_use]
     pub fn personal_data(mut self, vault: Vault) -> Self {
         self.vault = Some(vault);
+        self
+    }
+
+    /// Takes the time from `clock` (the machine's unless told): for decisions, and for components that
+    /// were given no clock of their own. For tests; what a store writes into an event is the store's
+    /// time ([`MemoryStore::with_clock`](crate::MemoryStore::with_clock)).
+    #[must_use]
+    pub fn with_clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Some(Arc::new(clock));
+        self
+    }
+
+    /// Gives commands and decisions that have no id of their own the ids that `new_id` makes; see
+    /// [`CommandHandler::with_command_ids`].
+    #[must_use]
+    pub fn with_command_ids(
+        mut self,
+        new_id: impl Fn() -> CommandId + Send + Sync + 'static,
+    ) -> Self {
+        self.new_id = Some(Arc::new(new_id));
         self
     }
 
@@ -77,7 +100,17 @@ impl HighwaterBuilder {
         self.check_names()?;
         let runtime = Handle::try_current().map_err(|_| StartError::NoRuntime)?;
         let shutdown = CancellationToken::new();
-        let context = context(self.store, self.vault.as_ref(), shutdown.clone());
+        let mut context = context(self.store, self.vault.as_ref(), shutdown.clone());
+        let mut boundaries = Boundaries::new(context.store.clone());
+        if let Some(clock) = self.clock {
+            context.commands = context.commands.with_clock(clock.clone());
+            context.clock = clock;
+        }
+        if let Some(new_id) = self.new_id {
+            let in_boundaries = new_id.clone();
+            boundaries = boundaries.with_command_ids(move || in_boundaries());
+            context.commands = context.commands.with_command_ids(move || new_id());
+        }
         let (health, tasks) = (Health::default(), TaskTracker::new());
         for component in self.components {
             // Known before its task has run for the first time, so that nobody who asks misses it.
@@ -87,7 +120,7 @@ impl HighwaterBuilder {
         }
         tasks.close();
         Ok(Highwater {
-            boundaries: Boundaries::new(context.store.clone()),
+            boundaries,
             context,
             vault: self.vault,
             health,
@@ -135,7 +168,7 @@ impl Highwater {
     /// An application on top of `store`.
     #[must_use]
     pub fn builder(store: Arc<dyn EventStore>) -> HighwaterBuilder {
-        HighwaterBuilder { store, components: Vec::new(), vault: None }
+        HighwaterBuilder { store, components: Vec::new(), vault: None, clock: None, new_id: None }
     }
 
     /// Executes a command; see [`CommandHandler::execute`].
@@ -190,7 +223,7 @@ impl Highwater {
     #[must_use]
     pub fn for_tenant(&self, tenant: &TenantId) -> TenantHandle {
         let (store, commands) = (self.context.store.clone(), &self.context.commands);
-        TenantHandle::new(store, commands, &self.boundaries, tenant)
+        TenantHandle::new(store, commands, &self.boundaries, self.vault.as_ref(), tenant)
     }
 
     /// The log.
@@ -203,8 +236,10 @@ impl Highwater {
     /// this process at once, in others when the keys in their memory are too old and then the states
     /// that were read with them (60 s each unless the vault says otherwise, so two minutes).
     ///
-    /// What a read model has copied in plain text is its own to delete. Tenants share subjects: data
-    /// that another tenant sealed under the same id goes with it.
+    /// What a read model has copied in plain text is its own to delete.
+    ///
+    /// A tenant's subject is forgotten by [`TenantHandle::forget`], or here by its
+    /// [full name](Subject::in_tenant), as a [`Personal`](crate::Personal) that was read has it.
     ///
     /// # Errors
     /// [`ForgetError`].
@@ -213,7 +248,7 @@ impl Highwater {
     /// The subject is forgotten or not: forget it again.
     pub async fn forget(&self, subject: &Subject) -> Result<(), ForgetError> {
         let vault = self.vault.as_ref().ok_or(ForgetError::NoVault)?;
-        vault.forget(subject).await.map_err(ForgetError::Key)?;
+        vault.forget_within(self.context.store.tenant(), subject).await?;
         self.context.commands.drop_warm_aggregates();
         Ok(())
     }

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use super::{AppendSignal, CheckpointStore, SnapshotStore};
 use crate::{
     Append, AppendError, Appended, EventId, GlobalPosition, RecordedEvent, Selection, StreamId,
-    StreamVersion,
+    StreamVersion, TenantId,
 };
 
 /// Why a read failed. Reads change nothing, so every one may be tried again.
@@ -212,6 +212,12 @@ pub trait EventStore: CheckpointStore + Send + Sync + 'static {
     /// The log as it lies in the store, with its personal data sealed, if this one opens it. What
     /// leaves the house reads that: a relay. A store that wraps another one MUST pass on the other's.
     fn sealed(&self) -> Option<Arc<dyn EventStore>> {
+        None
+    }
+
+    /// Whose part of a log this is, if it is a tenant's. A store that wraps another one MUST pass on
+    /// the other's.
+    fn tenant(&self) -> Option<&TenantId> {
         None
     }
 

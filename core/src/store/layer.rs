@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     Append, AppendError, Appended, EventId, GlobalPosition, Payload, RecordedEvent, Selection,
-    StreamId, StreamVersion,
+    StreamId, StreamVersion, TenantId,
 };
 
 /// A store that stands on another one. Whoever implements it is an [`EventStore`].
@@ -106,6 +106,10 @@ pub trait StoreLayer: Send + Sync + 'static {
         self.inner().sealed()
     }
 
+    fn tenant(&self) -> Option<&TenantId> {
+        self.inner().tenant()
+    }
+
     async fn close(&self) {
         self.inner().close().await;
     }
@@ -175,6 +179,10 @@ impl<L: StoreLayer> EventStore for L {
 
     fn sealed(&self) -> Option<Arc<dyn EventStore>> {
         StoreLayer::sealed(self)
+    }
+
+    fn tenant(&self) -> Option<&TenantId> {
+        StoreLayer::tenant(self)
     }
 
     async fn close(&self) {

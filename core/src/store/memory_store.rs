@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -14,16 +14,16 @@ use super::{
     SnapshotError, SnapshotStore, Standing,
 };
 use crate::{
-    Append, AppendError, Appended, EventId, GlobalPosition, Payload, RecordedEvent, Selection,
-    StateSchema, StreamAppend, StreamHead, StreamId, StreamVersion,
+    Append, AppendError, Appended, Clock, EventId, GlobalPosition, Payload, RecordedEvent,
+    Selection, StateSchema, StreamAppend, StreamHead, StreamId, StreamVersion, SystemClock,
 };
 
 /// A log that lives and dies with the process.
 ///
 /// It keeps every promise of [`EventStore`] but durability, one append at a time under one lock.
-#[derive(Default)]
 pub struct MemoryStore {
     log: Mutex<Log>,
+    clock: Arc<dyn Clock>,
     snapshots: MemorySnapshots,
     #[cfg(feature = "schema")]
     schemas: super::memory_schemas::MemorySchemas,
@@ -64,12 +64,32 @@ impl MemoryStore {
     /// An empty log.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        Self::with_clock(SystemClock)
+    }
+
+    /// An empty log that writes the time of `clock` into its events (the machine's unless told): for
+    /// tests of what looks at [`RecordedEvent::recorded_at`].
+    #[must_use]
+    pub fn with_clock(clock: impl Clock) -> Self {
+        Self {
+            log: Mutex::default(),
+            clock: Arc::new(clock),
+            snapshots: MemorySnapshots::default(),
+            #[cfg(feature = "schema")]
+            schemas: super::memory_schemas::MemorySchemas::default(),
+            signal: AppendSignal::default(),
+        }
     }
 
     pub(super) fn log(&self) -> MutexGuard<'_, Log> {
         // Every change is checked before it is made, so a panic elsewhere leaves the log whole.
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -86,7 +106,7 @@ impl Log {
         StreamVersion::new(self.streams.get(stream).map_or(0, Vec::len) as u64)
     }
 
-    fn append(&mut self, append: Append) -> Result<Appended, AppendError> {
+    fn append(&mut self, append: Append, now: Timestamp) -> Result<Appended, AppendError> {
         if self.is_closed {
             return Err(AppendError::Closed);
         }
@@ -98,7 +118,7 @@ impl Log {
             self.check_version(part)?;
         }
         self.check_condition(&append)?;
-        let heads = append.streams().iter().map(|part| self.push(part)).collect();
+        let heads = append.streams().iter().map(|part| self.push(part, now)).collect();
         Ok(Appended { position: self.head(), heads, was_repeated: false })
     }
 
@@ -142,7 +162,7 @@ impl Log {
         Ok(())
     }
 
-    fn push(&mut self, part: &StreamAppend) -> StreamHead {
+    fn push(&mut self, part: &StreamAppend, now: Timestamp) -> StreamHead {
         for event in &part.events {
             let version = self.version(&part.stream).next();
             let position = GlobalPosition::new(self.events.len() as u64 + 1);
@@ -155,7 +175,7 @@ impl Log {
                 stream: part.stream.clone(),
                 version,
                 position,
-                recorded_at: Timestamp::now(),
+                recorded_at: now,
                 data: event.data.clone(),
                 tags: event.tags.clone(),
                 metadata: event.metadata.clone(),
@@ -168,7 +188,7 @@ impl Log {
 #[async_trait]
 impl EventStore for MemoryStore {
     async fn append(&self, append: Append) -> Result<Appended, AppendError> {
-        let appended = self.log().append(append)?;
+        let appended = self.log().append(append, self.clock.now())?;
         self.signal.notify();
         Ok(appended)
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::command_handler::RejectionOf;
 use crate::{
     Boundaries, Command, CommandError, CommandHandler, CommandReceipt, Decide, EventStore,
-    TenantId, TenantStore,
+    ForgetError, Subject, TenantId, TenantStore, Vault,
 };
 
 /// An application's door for one tenant. Cheap to make, one per request if need be: the desks of
@@ -18,6 +18,7 @@ pub struct TenantHandle {
     store: Arc<dyn EventStore>,
     commands: CommandHandler,
     boundaries: Boundaries,
+    vault: Option<Vault>,
 }
 
 impl TenantHandle {
@@ -25,6 +26,7 @@ impl TenantHandle {
         log: Arc<dyn EventStore>,
         commands: &CommandHandler,
         boundaries: &Boundaries,
+        vault: Option<&Vault>,
         tenant: &TenantId,
     ) -> Self {
         let store: Arc<dyn EventStore> = Arc::new(TenantStore::new(log, tenant));
@@ -32,6 +34,7 @@ impl TenantHandle {
             tenant: tenant.clone(),
             commands: commands.within_tenant(tenant),
             boundaries: boundaries.within(store.clone()),
+            vault: vault.cloned(),
             store,
         }
     }
@@ -70,6 +73,21 @@ impl TenantHandle {
     #[must_use]
     pub fn boundaries(&self) -> Boundaries {
         self.boundaries.clone()
+    }
+
+    /// Forgets one of the tenant's subjects; see [`Highwater::forget`](crate::Highwater::forget). One
+    /// of the same id that belongs to another tenant stays readable.
+    ///
+    /// # Errors
+    /// [`ForgetError`].
+    ///
+    /// # Cancel safety
+    /// The subject is forgotten or not: forget it again.
+    pub async fn forget(&self, subject: &Subject) -> Result<(), ForgetError> {
+        let vault = self.vault.as_ref().ok_or(ForgetError::NoVault)?;
+        vault.forget_within(Some(&self.tenant), subject).await?;
+        self.commands.drop_warm_aggregates();
+        Ok(())
     }
 
     /// The tenant's part of the log. Closing it closes it for this handle and its clones.

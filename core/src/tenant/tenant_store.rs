@@ -31,13 +31,8 @@ const MOST_SIFTINGS: usize = 20;
 /// of the whole log, so gaps tell how much is going on elsewhere, and
 /// [`signal`](EventStore::signal) tells of everybody's appends.
 ///
-/// One more is shared and doesn't show: the subjects of personal data. `customer-7` of two tenants is
-/// one [`Subject`](crate::Subject) with one key, and forgetting it for one destroys the other's data.
-/// Make subjects unique across tenants.
-///
-/// Personal data is sealed *below* the wall: `TenantStore` over [`SealedLog`](crate::SealedLog). A
-/// sealed value is bound to its event's id, which this store masks: what a `SealedLog` on top of it
-/// seals opens there and not for those who read the whole log.
+/// Personal data goes through a [`SealedLog`](crate::SealedLog), below the wall or on top of it: either
+/// way with keys of the tenant's own [`Subject`](crate::Subject)s.
 ///
 /// The tenant's streams, tags and ids come and go as the tenant knows them: `order-7`, not
 /// `@acme/order-7`. Metadata may name this tenant or none.
@@ -231,6 +226,10 @@ impl EventStore for TenantStore {
     fn sealed(&self) -> Option<Arc<dyn EventStore>> {
         let sealed = TenantStore::new(self.inner.sealed()?, self.terms.tenant());
         Some(Arc::new(sealed))
+    }
+
+    fn tenant(&self) -> Option<&TenantId> {
+        Some(self.terms.tenant())
     }
 
     async fn close(&self) {

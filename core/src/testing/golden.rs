@@ -16,8 +16,32 @@ use self::file::{Case, File, ReadAs};
 use super::diff;
 use crate::{Event, Evolve, Payload};
 
-/// The variable that lets a check write what is missing: `HIGHWATER_GOLDEN=write cargo test`.
+/// The variable that lets a check write: `HIGHWATER_GOLDEN=write cargo test`.
 const VARIABLE: &str = "HIGHWATER_GOLDEN";
+
+/// What a check may write.
+#[derive(Clone, Copy, PartialEq)]
+enum Writes {
+    Nothing,
+    /// What isn't there; what is there stays.
+    Missing,
+    /// And anew what old events are read as.
+    Anew,
+}
+
+impl Writes {
+    fn told(value: Option<&str>) -> Result<Self, String> {
+        match value {
+            None | Some("") => Ok(Self::Nothing),
+            Some("write") => Ok(Self::Missing),
+            Some("overwrite") => Ok(Self::Anew),
+            Some(_) => Err(format!(
+                "{VARIABLE} can be `write`, which adds what is missing, or `overwrite`, which \
+                 accepts what has changed as well"
+            )),
+        }
+    }
+}
 
 /// Begins a check of the golden files in `folder`: stored events of the family `E`, one file per
 /// event type and version, such as `order.placed.v1.json`.
@@ -100,30 +124,38 @@ impl<E: Event> Golden<E> {
 
     /// Checks every file, and that none is missing.
     ///
-    /// With `HIGHWATER_GOLDEN=write` in the environment it first writes what is missing, and anew
-    /// what old events are read as. What was `stored` it never changes: that is history.
+    /// With `HIGHWATER_GOLDEN=write` in the environment it adds what is missing: files, cases, what an
+    /// old event is read as. What is there it leaves, and goes on refusing: an event that is read as
+    /// something else than before may mean a wrong state in production. Only
+    /// `HIGHWATER_GOLDEN=overwrite` accepts that. What was `stored` is never changed: that is history.
     ///
     /// # Panics
     /// With everything that is wrong, as differences line by line.
     #[track_caller]
     pub fn check(self) {
-        let writes = std::env::var(VARIABLE).is_ok_and(|value| value == "write");
-        if let Err(wrong) = self.run(writes) {
+        let value = std::env::var(VARIABLE).ok();
+        if let Err(wrong) = Writes::told(value.as_deref()).and_then(|writes| self.run(writes)) {
             panic!("the golden files in {} don't hold\n\n{wrong}", self.folder.display());
         }
     }
 
-    fn run(&self, writes: bool) -> Result<(), String> {
+    fn run(&self, writes: Writes) -> Result<(), String> {
         let mut files = file::all(&self.folder)?;
         let mut wrong = self.samples_missing_in(&mut files, writes)?;
+        let mut held = Vec::new();
         for file in &mut files {
-            for index in 0..file.cases.len() {
-                wrong.extend(self.check_case(file, index, writes).err());
+            let of_cases = (0..file.cases.len()).map(|index| self.check_case(file, index, writes));
+            let of_cases: Vec<_> = of_cases.filter_map(Result::err).collect();
+            // Nothing new is written beside what is refused.
+            if of_cases.is_empty() {
+                held.push(file.path.clone());
             }
+            wrong.extend(of_cases);
         }
         wrong.extend(missing::<E>(&files, &self.folder));
-        if writes {
-            files.iter().try_for_each(File::write)?;
+        if writes != Writes::Nothing {
+            let held = files.iter().filter(|file| held.contains(&file.path));
+            held.into_iter().try_for_each(File::write)?;
         }
         if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n\n")) }
     }
@@ -132,7 +164,7 @@ impl<E: Event> Golden<E> {
     fn samples_missing_in(
         &self,
         files: &mut Vec<File>,
-        writes: bool,
+        writes: Writes,
     ) -> Result<Vec<String>, String> {
         let mut wrong = Vec::new();
         for sample in &self.samples {
@@ -142,7 +174,7 @@ impl<E: Event> Golden<E> {
             });
             let index = match place {
                 Some(index) => index,
-                None if writes => {
+                None if writes != Writes::Nothing => {
                     files.push(File::new(&self.folder, &today.event_type, today.version));
                     files.len() - 1
                 }
@@ -153,7 +185,7 @@ impl<E: Event> Golden<E> {
             if cases.iter().any(|case| case.stored() == today.data) {
                 continue;
             }
-            if writes {
+            if writes != Writes::Nothing {
                 cases.push(Case::new(&today)?);
             } else {
                 let differs = cases.last().map(|case| difference(&case.stored(), &today.data));
@@ -169,19 +201,14 @@ impl<E: Event> Golden<E> {
         Ok(wrong)
     }
 
-    fn check_case(&self, file: &mut File, index: usize, writes: bool) -> Result<(), String> {
+    fn check_case(&self, file: &mut File, index: usize, writes: Writes) -> Result<(), String> {
         let told = |wrong: String| format!("{}, case {}: {wrong}", file.path.display(), index + 1);
         let case = &file.cases[index];
         let stored = case.payload().map_err(&told)?;
         let old = self.read(&file.event_type, file.version, &stored).map_err(&told)?;
         let is_now: Vec<_> = old.iter().map(ReadAs::of).collect::<Result<_, _>>().map_err(&told)?;
-        if is_now != case.reads_as && !writes {
-            let (was, is) = (to_json(&case.reads_as), to_json(&is_now));
-            return Err(told(format!(
-                "it is read as something else than before. If that is right, run the test with \
-                 {VARIABLE}=write and review the file\n{}",
-                difference(&was, &is)
-            )));
+        if let Some(refused) = refused(case.reads_as.as_deref(), &is_now, writes) {
+            return Err(told(refused));
         }
         let mut today = Vec::new();
         for now in &is_now {
@@ -201,7 +228,7 @@ impl<E: Event> Golden<E> {
                 )));
             }
         }
-        file.cases[index].reads_as = is_now;
+        file.cases[index].reads_as = Some(is_now);
         Ok(())
     }
 
@@ -210,6 +237,23 @@ impl<E: Event> Golden<E> {
             Ok(events) => Ok(events.into_iter().collect()),
             Err(error) => Err(format!("it can't be read: {}", with_causes(&error))),
         }
+    }
+}
+
+/// Why an event must not be read as `is` while its file says that it `was` something else.
+fn refused(was: Option<&[ReadAs]>, is: &[ReadAs], writes: Writes) -> Option<String> {
+    match (was, writes) {
+        (None, Writes::Nothing) => Some(format!(
+            "it isn't said what it is read as; run the test with {VARIABLE}=write and review the file"
+        )),
+        (Some(was), Writes::Nothing | Writes::Missing) if was != is => Some(format!(
+            "it is read as something else than before, and so is every event that was stored like \
+             it: states, read models and sagas that are built anew come out differently. If that is \
+             right, run the test with {VARIABLE}=overwrite (`write` only adds what is missing) and \
+             review the file\n{}",
+            difference(&to_json(was), &to_json(is))
+        )),
+        _ => None,
     }
 }
 

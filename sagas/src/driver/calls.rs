@@ -205,7 +205,7 @@ impl<S: SagaState> Driver<S> {
         };
         StepContext {
             saga: self.stream.clone(),
-            command: command_id(&self.stream, kind, &name),
+            command: self.command_id(kind, &name),
             step: name,
             attempt: self.attempts.failed + 1,
             due: instance.due(),
@@ -215,7 +215,7 @@ impl<S: SagaState> Driver<S> {
                 _ => None,
             },
             metadata: instance.metadata.clone(),
-            commands: self.shared.commands.clone(),
+            commands: self.commands(),
         }
     }
 
@@ -276,8 +276,8 @@ impl<S: SagaState> Driver<S> {
             return self.record(vec![event], answer).await.map(drop);
         }
         // Only a command that was never carried out can be barred; an answer says it was.
-        let bars = (is_command && answer.is_none())
-            .then(|| command_id(&self.stream, "do", instance.name(step)));
+        let bars =
+            (is_command && answer.is_none()).then(|| self.command_id("do", instance.name(step)));
         if let Outcome::Taken = self.record_barring(vec![event], answer, bars).await? {
             // Another driver carried the command out: the next try finds that.
             self.retry_later(step, reason).await?;

@@ -19,32 +19,34 @@ impl<S: SagaState> Driver<S> {
     }
 
     async fn cancel(&mut self, event: &RecordedEvent) -> Result<(), DriveError> {
+        let id = self.own(event.id);
         loop {
             let Some(instance) = self.instance.as_deref() else {
                 self.count_ignored(event, "there is no such saga to cancel");
                 return Ok(());
             };
-            if instance.has_consumed(event.id) {
+            if instance.has_consumed(id) {
                 return Ok(());
             }
             let transition = if instance.can_turn_back() {
-                SagaEvent::Cancelled(Cancelled { event: event.id })
+                SagaEvent::Cancelled(Cancelled { event: id })
             } else {
-                ignored(event, "the saga can't be cancelled any more")
+                ignored(id, "the saga can't be cancelled any more")
             };
-            if self.record(vec![transition], Some(event.id)).await? {
+            if self.record(vec![transition], Some(id)).await? {
                 return Ok(());
             }
         }
     }
 
     async fn answer(&mut self, name: &str, event: &RecordedEvent) -> Result<(), DriveError> {
+        let id = self.own(event.id);
         loop {
             let Some(instance) = self.instance.as_deref() else {
                 self.count_ignored(event, "there is no such saga to answer");
                 return Ok(());
             };
-            if instance.has_consumed(event.id) {
+            if instance.has_consumed(id) {
                 return Ok(());
             }
             let step = instance.step_named(name);
@@ -55,11 +57,11 @@ impl<S: SagaState> Driver<S> {
                     continue;
                 }
                 Some(step) if instance.is_open(step) || instance.is_ahead(step) => {
-                    SagaEvent::AnswerKept(AnswerKept { step, event: event.id })
+                    SagaEvent::AnswerKept(AnswerKept { step, event: id })
                 }
-                _ => ignored(event, "its step waits for no answer"),
+                _ => ignored(id, "its step waits for no answer"),
             };
-            if self.record(vec![transition], Some(event.id)).await? {
+            if self.record(vec![transition], Some(id)).await? {
                 return Ok(());
             }
         }
@@ -82,7 +84,7 @@ impl<S: SagaState> Driver<S> {
             StepOutcome::Retry { reason } | StepOutcome::Pause { reason } => {
                 self.pause_keeping(step, event, reason).await
             }
-            outcome => self.take_outcome(step, outcome, Some(event.id)).await,
+            outcome => self.take_outcome(step, outcome, Some(self.own(event.id))).await,
         }
     }
 
@@ -94,8 +96,9 @@ impl<S: SagaState> Driver<S> {
         reason: String,
     ) -> Result<(), DriveError> {
         tracing::error!(saga = %self.stream, reason, "saga paused: it needs somebody's help");
-        let kept = SagaEvent::AnswerKept(AnswerKept { step, event: event.id });
-        self.record(vec![kept, paused(reason)], Some(event.id)).await.map(drop)
+        let id = self.own(event.id);
+        let kept = SagaEvent::AnswerKept(AnswerKept { step, event: id });
+        self.record(vec![kept, paused(reason)], Some(id)).await.map(drop)
     }
 
     pub(super) async fn take_kept_answer(
@@ -107,7 +110,7 @@ impl<S: SagaState> Driver<S> {
             .shared
             .recorder
             .store
-            .find(&[event])
+            .find(&[self.own(event)])
             .await
             .map_err(|source| DriveError::Read { stream: self.stream.to_string(), source })?;
         match found.first() {
@@ -123,6 +126,6 @@ impl<S: SagaState> Driver<S> {
     }
 }
 
-fn ignored(event: &RecordedEvent, why: &str) -> SagaEvent {
-    SagaEvent::Ignored(Ignored { event: event.id, why: why.to_owned() })
+fn ignored(event: EventId, why: &str) -> SagaEvent {
+    SagaEvent::Ignored(Ignored { event, why: why.to_owned() })
 }

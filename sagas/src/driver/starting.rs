@@ -49,7 +49,8 @@ impl<S: SagaState> Driver<S> {
                 Recorded::Overtaken | Recorded::Taken => self.load().await?,
             }
         }
-        let is_ours = self.instance.as_deref().is_some_and(|it| it.trigger == event.id);
+        let id = self.own(event.id);
+        let is_ours = self.instance.as_deref().is_some_and(|it| it.trigger == id);
         if !is_ours {
             self.count_ignored(event, "the saga was started by another event before");
         }
@@ -64,10 +65,11 @@ impl<S: SagaState> Driver<S> {
     ) -> Result<Recorded, DriveError> {
         let shared = self.shared.clone();
         let deadline_of = shared.deadline_of();
-        let started = Started { plan: shared.definition.plan(), state, trigger: event.id };
+        let started =
+            Started { plan: shared.definition.plan(), state, trigger: self.own(event.id) };
         let transition = Transition {
             events: pause.map(paused).into_iter().collect(),
-            cause: Some(event.id),
+            cause: Some(started.trigger),
             bars: None,
             now: self.now(),
             deadline_of: Some(&deadline_of),
@@ -87,7 +89,7 @@ impl<S: SagaState> Driver<S> {
             .shared
             .recorder
             .store
-            .find(&[trigger])
+            .find(&[self.own(trigger)])
             .await
             .map_err(|source| DriveError::Read { stream: self.stream.to_string(), source })?;
         let state = match found.first() {
@@ -117,9 +119,10 @@ impl<S: SagaState> Driver<S> {
 
     /// True if a start of `key` by `event` goes to this stream: by its own name, or by the event's.
     fn is_started_as(&self, key: &str, event: &RecordedEvent) -> bool {
-        match stream_of(&self.shared.definition.name, key) {
+        let tenant = event.stream.tenant();
+        match stream_of(&self.shared.definition.name, key, tenant.as_ref()) {
             Ok(stream) => stream == self.stream,
-            Err(_) => self.stream.key() == event.id.to_string(),
+            Err(_) => self.stream.key() == self.own(event.id).to_string(),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use highwater_core::{
     Append, Component, ComponentContext, ComponentError, EventStore, GlobalPosition, ManualClock,
-    Selection, StreamId,
+    Selection, StreamId, TenantId,
 };
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -38,7 +38,7 @@ pub struct FaultWorld<S> {
     pub store: Arc<dyn EventStore>,
     /// What must be in the log before the saga starts, such as goods in stock.
     pub given: Vec<Append>,
-    /// Starts exactly one saga.
+    /// Starts exactly one saga; in a tenant's stream, one of the tenant's.
     pub start: Append,
     /// The key of that saga.
     pub key: String,
@@ -237,6 +237,10 @@ async fn run<S: SagaState>(
     if scenario.refuses_undo {
         expect_paused(&end)?;
         let control = SagaControl::new(world.store.clone(), world.saga.name());
+        let control = match tenant_of(world) {
+            Some(tenant) => control.for_tenant(&tenant),
+            None => control,
+        };
         control.resume(&world.key).await.map_err(told)?;
         let faults = Faults::new(None, refused(), false).partly(scenario.refuses_partly);
         let resumed = Hosted::start(world, configure, &faults, false);
@@ -350,7 +354,11 @@ async fn load<S: SagaState>(world: &FaultWorld<S>) -> Result<Option<Instance>, S
 }
 
 fn saga_stream<S: SagaState>(world: &FaultWorld<S>) -> Result<StreamId, String> {
-    stream_of(world.saga.name(), &world.key).map_err(told)
+    stream_of(world.saga.name(), &world.key, tenant_of(world).as_ref()).map_err(told)
+}
+
+fn tenant_of<S>(world: &FaultWorld<S>) -> Option<TenantId> {
+    world.start.streams().first().and_then(|part| part.stream.tenant())
 }
 
 fn told(error: impl std::error::Error) -> String {

@@ -2,12 +2,19 @@
 
 use std::time::Duration;
 
-use super::shop::world;
+use super::shop::{tenants_world, world};
 use crate::testing::{fault_suite, fault_suite_of};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_fault_at_every_step_ends_completed_or_compensated_with_each_effect_once() {
     let report = fault_suite(world).await;
+    report.assert_passed();
+    assert!(report.runs > 200, "only {} runs", report.runs);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tenants_saga_on_the_log_of_all_passes_every_fault_as_well() {
+    let report = fault_suite(tenants_world).await;
     report.assert_passed();
     assert!(report.runs > 200, "only {} runs", report.runs);
 }

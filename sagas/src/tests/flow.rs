@@ -155,7 +155,7 @@ async fn a_command_that_is_executed_after_its_step_was_given_up_has_no_effect() 
     let status = shop.until("a", |it| it.has_ended()).await;
     assert_eq!(status.steps[0].phase, StepPhase::Failed(StepEffect::None));
 
-    let stream = stream_of("order-fulfilment", "a").expect("a key");
+    let stream = stream_of("order-fulfilment", "a", None).expect("a key");
     let metadata = Metadata::default().with_command(command_id(&stream, "do", "reserve goods"));
     let zombie = CommandHandler::new(shop.store.clone());
     let late = zombie.execute_with(GoodsCommand::Reserve("a".to_owned()), metadata).await;

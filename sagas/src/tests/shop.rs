@@ -8,7 +8,7 @@ use highwater_core::{
     Aggregate, Append, CheckpointStore, Command, CommandId, Component, ComponentContext,
     ComponentError, Decide, Decision, DecisionContext, DecodeError, Decoded, EncodeError, Event,
     EventDescriptor, EventStore, Evolve, ExpectedVersion, ManualClock, MemoryStore, NewEvent,
-    Payload, RecordedEvent, StreamId, emit, nothing, reject,
+    Payload, RecordedEvent, StreamId, TenantId, TenantStore, emit, nothing, reject,
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
@@ -397,7 +397,7 @@ impl Shop {
 
     /// The types of the saga's events, in order.
     pub(super) async fn history(&self, order: &str) -> Vec<String> {
-        let stream = crate::saga_event::stream_of("order-fulfilment", order).expect("a key");
+        let stream = crate::saga_event::stream_of("order-fulfilment", order, None).expect("a key");
         let events = self.store.read_stream(&stream, Default::default(), 1_000).await;
         let events = events.expect("the store reads");
         let short = |event: &RecordedEvent| event.event_type.as_str().replacen("saga.", "", 1);
@@ -406,7 +406,7 @@ impl Shop {
 
     /// The steps that were compensated, in that order.
     pub(super) async fn undone(&self, order: &str) -> Vec<usize> {
-        let stream = crate::saga_event::stream_of("order-fulfilment", order).expect("a key");
+        let stream = crate::saga_event::stream_of("order-fulfilment", order, None).expect("a key");
         let events = self.store.read_stream(&stream, Default::default(), 1_000).await;
         let step_of = |event: &RecordedEvent| match event.decode().expect("readable").into_one() {
             Some(SagaEvent::CompensationSucceeded(undone)) => Some(undone.step),
@@ -445,23 +445,43 @@ pub(super) async fn effects(store: &dyn EventStore, bank: &Bank, order: &str) ->
 }
 
 fn append_of(event: impl Event) -> Append {
+    append_to(StreamId::new("order", "1").expect("a valid stream"), event)
+}
+
+fn append_to(stream: StreamId, event: impl Event) -> Append {
     let event = NewEvent::from_event(&event).expect("an event can be written");
-    let stream = StreamId::new("order", "1").expect("a valid stream");
     Append::to(stream, ExpectedVersion::Any, vec![event])
 }
 
 /// The shop as a world for the fault suite.
 pub(super) async fn world() -> FaultWorld<Fulfilment> {
-    let bank = Bank::default();
     let store = Arc::new(MemoryStore::new());
-    let (checked, saga) = (store.clone(), fulfilment(&bank));
+    world_of(store.clone(), store, StreamId::new("order", "1").expect("a valid stream"))
+}
+
+/// The same for the orders of a tenant, on the log of all.
+pub(super) async fn tenants_world() -> FaultWorld<Fulfilment> {
+    let store = Arc::new(MemoryStore::new());
+    let acme = TenantId::new("acme").expect("a valid name");
+    let order = StreamId::new("order", "1").expect("a valid stream").in_tenant(&acme);
+    world_of(store.clone(), Arc::new(TenantStore::new(store, &acme)), order)
+}
+
+/// The world of a store whose goods are seen in `checked`, and whose orders are in `orders`.
+fn world_of(
+    store: Arc<MemoryStore>,
+    checked: Arc<dyn EventStore>,
+    orders: StreamId,
+) -> FaultWorld<Fulfilment> {
+    let bank = Bank::default();
+    let saga = fulfilment(&bank);
     FaultWorld {
         saga,
         store,
         given: Vec::new(),
-        start: append_of(OrderEvent::Placed("a".to_owned())),
+        start: append_to(orders.clone(), OrderEvent::Placed("a".to_owned())),
         key: "a".to_owned(),
-        cancel: Some(append_of(OrderEvent::Cancelled("a".to_owned()))),
+        cancel: Some(append_to(orders, OrderEvent::Cancelled("a".to_owned()))),
         check: Box::new(move |phase| {
             let (store, bank) = (checked.clone(), bank.clone());
             Box::pin(async move {

@@ -15,6 +15,7 @@ pub mod application;
 pub mod dumps;
 pub mod given;
 pub mod keys;
+pub mod tenants;
 
 /// A log and the keys beside it, and how to get at them.
 #[async_trait]
@@ -65,6 +66,13 @@ macro_rules! enrol_personal_data {
                     a_projection_sees_opened_data_and_a_relay_sealed_data,
                     without_a_vault_personal_data_is_refused,
                 }
+                tenants {
+                    forgetting_a_subject_for_one_tenant_leaves_the_others_readable,
+                    the_key_of_one_tenant_never_opens_the_data_of_another,
+                    a_tenant_names_no_other_tenants_subject,
+                    an_application_for_one_tenant_shares_its_subjects_with_the_one_for_all,
+                    what_a_component_keeps_of_all_tenants_goes_with_each_ones_own_subjects,
+                }
                 dumps {
                     nothing_in_a_dump_tells_what_is_sealed_or_a_key,
                     a_dump_from_after_forgetting_opens_with_no_master_key,
@@ -85,6 +93,7 @@ mod tests {
             include_str!("personal_data/application.rs"),
             include_str!("personal_data/dumps.rs"),
             include_str!("personal_data/keys.rs"),
+            include_str!("personal_data/tenants.rs"),
         ];
         // What a promise is told with stands beside it.
         let is_promise = |name: &str| name != "race_for_the_first_key_is_won_by_one";

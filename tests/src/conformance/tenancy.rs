@@ -15,6 +15,7 @@ pub mod commands;
 pub mod consumers;
 pub mod isolation;
 pub mod refusals;
+pub mod sagas;
 pub mod separate_logs;
 pub mod whole_log;
 
@@ -57,6 +58,13 @@ macro_rules! enrol_tenancy {
                     a_boundary_counts_its_own_tenant_only,
                     a_component_on_the_whole_log_answers_each_event_in_its_tenant,
                     a_handler_within_a_tenant_gets_to_no_other,
+                }
+                sagas {
+                    a_saga_acts_for_the_tenant_whose_event_started_it,
+                    an_event_of_one_tenant_cancels_no_saga_of_another,
+                    a_tenant_sees_and_helps_no_saga_of_another,
+                    the_sagas_of_all_tenants_go_on_after_a_restart,
+                    a_tenants_saga_is_the_same_for_an_application_of_its_own,
                 }
                 whole_log {
                     the_whole_log_shows_whose_each_event_is,
@@ -103,6 +111,7 @@ mod tests {
             include_str!("tenancy/consumers.rs"),
             include_str!("tenancy/isolation.rs"),
             include_str!("tenancy/refusals.rs"),
+            include_str!("tenancy/sagas.rs"),
             include_str!("tenancy/whole_log.rs"),
         ];
         let is_promise = |_: &str| true;

@@ -117,13 +117,12 @@ async fn a_statement_that_takes_too_long_has_appended_and_read_nothing() {
     assert!(!store.append(waiting).await.expect("the lock is gone").was_repeated);
 }
 
-/// 30 seconds are what a caller waits for a connection that others use.
 #[tokio::test]
 async fn a_reader_that_finds_every_connection_in_use_is_told_so() {
     let database = database().await;
     let options = PostgresOptions::new()
         .with_read_connections(1)
-        .with_statement_timeout(Duration::from_secs(120));
+        .with_connection_wait(Duration::from_millis(200));
     let store = open(&database, options).await;
     let kept = store.append(append("a", "kept")).await.expect("an append");
     let other = session(database.url()).await;

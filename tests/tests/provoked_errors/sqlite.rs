@@ -4,9 +4,12 @@
 use std::error::Error;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
-use highwater::sqlite::{OpenError, SqliteFault, SqliteStore};
-use highwater::{Append, AppendError, EventStore, ExpectedVersion, NewEvent, Selection, StreamId};
+use highwater::sqlite::{OpenError, SqliteFault, SqliteOptions, SqliteStore};
+use highwater::{
+    Append, AppendError, EventStore, ExpectedVersion, NewEvent, ReadError, Selection, StreamId,
+};
 use highwater_tests::conformance::log::given::everything;
 use sqlx::{Connection, SqliteConnection};
 
@@ -89,6 +92,41 @@ async fn tables_that_are_in_the_way_are_left_as_they_are() {
         .await
         .expect("the row");
     assert_eq!(mine, 7);
+}
+
+/// Of two readers with one connection, one waits while the other reads, from what takes its time.
+#[tokio::test]
+async fn a_reader_that_finds_every_connection_to_the_file_in_use_is_told_so() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let path = folder.path().join("log.db");
+    let options =
+        SqliteOptions::new().with_readers(1).with_connection_wait(Duration::from_millis(300));
+    let store = SqliteStore::open_with(&path, options).await.expect("a log");
+    let kept = append("a", "kept", 1);
+    let stream = kept.streams()[0].stream.clone();
+    store.append(kept).await.expect("an append");
+    let read = || store.read_stream(&stream, Default::default(), 10);
+    assert_eq!(read().await.expect("nobody else reads").len(), 1);
+    foreign(
+        &path,
+        "ALTER TABLE highwater_events RENAME TO kept_events;
+         CREATE VIEW highwater_events AS SELECT * FROM kept_events WHERE 0 < (
+             WITH RECURSIVE counted(n) AS (
+                 SELECT 1 UNION ALL SELECT n + 1 FROM counted LIMIT 5000000)
+             SELECT max(n) FROM counted)",
+    )
+    .await;
+    let (one, other) = tokio::join!(read(), read());
+    let error = match (one, other) {
+        (Ok(read), Err(error)) | (Err(error), Ok(read)) => {
+            assert_eq!(read.len(), 1, "the one that has the connection reads");
+            error
+        }
+        both => panic!("one of them finds no connection: {both:?}"),
+    };
+    assert!(matches!(error, ReadError::Unavailable { .. }), "{error:?}");
+    assert!(matches!(fault(&error), Some(SqliteFault::Exhausted(_))), "{error:?}");
+    assert!(error.is_retryable());
 }
 
 /// Set for the process that may not write much: the file that it appends to.

@@ -22,8 +22,9 @@ pub(super) struct File {
 pub(super) struct Case {
     /// As text, so that writing the file again doesn't touch it.
     stored: Box<RawValue>,
-    #[serde(default)]
-    pub(super) reads_as: Vec<ReadAs>,
+    /// `None` where it wasn't said yet; nothing at all is something to be read as.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) reads_as: Option<Vec<ReadAs>>,
 }
 
 /// An event as it would be stored today.
@@ -95,7 +96,7 @@ impl Case {
     pub(super) fn new(today: &ReadAs) -> Result<Self, String> {
         let stored = RawValue::from_string(today.data.to_string())
             .map_err(|error| format!("{} can't be written: {error}", today.event_type))?;
-        Ok(Self { stored, reads_as: vec![today.clone()] })
+        Ok(Self { stored, reads_as: Some(vec![today.clone()]) })
     }
 
     pub(super) fn stored(&self) -> Value {

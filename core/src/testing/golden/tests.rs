@@ -61,7 +61,7 @@ impl Folder {
         let folder = Self::new();
         folder.put("counted.v1.json", r#"[{"stored":   3}]"#);
         folder.put("tallied.v1.json", r#"[{"stored":4}]"#);
-        check::<10>(&folder, 30, true).unwrap();
+        check::<10>(&folder, 30, Writes::Missing).unwrap();
         folder
     }
 
@@ -80,13 +80,13 @@ impl Drop for Folder {
     }
 }
 
-fn check<const FACTOR: u64>(folder: &Folder, by: u64, writes: bool) -> Result<(), String> {
+fn check<const FACTOR: u64>(folder: &Folder, by: u64, writes: Writes) -> Result<(), String> {
     golden::<Counted<FACTOR>>(&folder.0).with([Counted { by }]).run(writes)
 }
 
 #[test]
 fn what_is_missing_is_named_with_the_way_to_write_it() {
-    let wrong = check::<10>(&Folder::new(), 30, false).unwrap_err();
+    let wrong = check::<10>(&Folder::new(), 30, Writes::Nothing).unwrap_err();
     for part in [
         "counted.v2.json is missing",
         "counted.v1.json is missing",
@@ -100,7 +100,7 @@ fn what_is_missing_is_named_with_the_way_to_write_it() {
 #[test]
 fn written_files_hold_and_what_was_stored_keeps_its_very_text() {
     let folder = Folder::whole();
-    check::<10>(&folder, 30, false).unwrap();
+    check::<10>(&folder, 30, Writes::Nothing).unwrap();
     assert!(folder.text("counted.v1.json").contains("\"stored\": 3"));
     assert!(folder.text("counted.v1.json").contains("\"by\": 30"));
     assert!(folder.text("counted.v2.json").contains("{\"by\":30}"));
@@ -109,18 +109,56 @@ fn written_files_hold_and_what_was_stored_keeps_its_very_text() {
 #[test]
 fn a_changed_meaning_of_an_old_event_is_shown_as_a_difference() {
     let folder = Folder::whole();
-    let wrong = check::<100>(&folder, 30, false).unwrap_err();
+    let wrong = check::<100>(&folder, 30, Writes::Nothing).unwrap_err();
     assert!(wrong.contains("counted.v1.json, case 1: it is read as something else"), "{wrong}");
     assert!(wrong.contains("-       \"by\": 30"), "{wrong}");
     assert!(wrong.contains("+       \"by\": 300"), "{wrong}");
-    check::<100>(&folder, 30, true).unwrap();
-    check::<100>(&folder, 30, false).expect("it was accepted");
+    let before = folder.text("counted.v1.json");
+    let wrong = check::<100>(&folder, 30, Writes::Missing).unwrap_err();
+    assert!(wrong.contains("counted.v1.json, case 1: it is read as something else"), "{wrong}");
+    assert!(wrong.contains("HIGHWATER_GOLDEN=overwrite"), "{wrong}");
+    assert_eq!(folder.text("counted.v1.json"), before, "nothing was accepted");
+    check::<100>(&folder, 30, Writes::Anew).unwrap();
+    check::<100>(&folder, 30, Writes::Nothing).expect("it was accepted");
+}
+
+#[test]
+fn what_is_missing_is_added_beside_what_is_there_and_not_beside_what_is_refused() {
+    let folder = Folder::whole();
+    check::<10>(&folder, 31, Writes::Missing).unwrap();
+    let both = folder.text("counted.v2.json");
+    assert!(both.contains("{\"by\":30}") && both.contains("{\"by\":31}"), "{both}");
+    // Somebody says that the case of today was read as something else.
+    folder.put("counted.v2.json", &both.replace("\"by\": 30", "\"by\": 3"));
+    let said = folder.text("counted.v2.json");
+    assert_ne!(said, both);
+    assert!(check::<10>(&folder, 32, Writes::Missing).is_err());
+    assert_eq!(folder.text("counted.v2.json"), said);
+}
+
+#[test]
+fn an_old_event_that_is_read_as_nothing_is_not_one_of_which_nothing_is_said() {
+    let folder = Folder::whole();
+    folder.put("tallied.v1.json", r#"[{"stored":4}]"#);
+    let wrong = check::<10>(&folder, 30, Writes::Nothing).unwrap_err();
+    assert!(wrong.contains("tallied.v1.json, case 1: it isn't said"), "{wrong}");
+    folder.put("tallied.v1.json", r#"[{"stored":4,"reads_as":[]}]"#);
+    let wrong = check::<10>(&folder, 30, Writes::Missing).unwrap_err();
+    assert!(wrong.contains("tallied.v1.json, case 1: it is read as something else"), "{wrong}");
+}
+
+#[test]
+fn a_variable_that_says_something_else_is_refused() {
+    assert!(Writes::told(None) == Ok(Writes::Nothing));
+    assert!(Writes::told(Some("write")) == Ok(Writes::Missing));
+    assert!(Writes::told(Some("overwrite")) == Ok(Writes::Anew));
+    assert!(Writes::told(Some("rewrite")).is_err_and(|told| told.contains("`overwrite`")));
 }
 
 #[test]
 fn a_stored_form_that_changed_is_noticed_by_the_sample() {
     let folder = Folder::whole();
-    let wrong = check::<10>(&folder, 31, false).unwrap_err();
+    let wrong = check::<10>(&folder, 31, Writes::Nothing).unwrap_err();
     assert!(wrong.contains("raise its `version`"), "{wrong}");
 }
 
@@ -128,7 +166,7 @@ fn a_stored_form_that_changed_is_noticed_by_the_sample() {
 fn an_old_event_that_cannot_be_read_any_more_says_why() {
     let folder = Folder::whole();
     folder.put("counted.v1.json", r#"[{"stored":"three"}]"#);
-    let wrong = check::<10>(&folder, 30, false).unwrap_err();
+    let wrong = check::<10>(&folder, 30, Writes::Nothing).unwrap_err();
     assert!(wrong.contains("it can't be read: "), "{wrong}");
 }
 
@@ -136,10 +174,10 @@ fn an_old_event_that_cannot_be_read_any_more_says_why() {
 fn files_that_are_none_are_refused() {
     let folder = Folder::whole();
     folder.put("readme.json", "[]");
-    assert!(check::<10>(&folder, 30, false).unwrap_err().contains("isn't named like"));
+    assert!(check::<10>(&folder, 30, Writes::Nothing).unwrap_err().contains("isn't named like"));
     let folder = Folder::whole();
     folder.put("counted.v1.json", "{}");
-    assert!(check::<10>(&folder, 30, false).unwrap_err().contains("is no list of cases"));
+    assert!(check::<10>(&folder, 30, Writes::Nothing).unwrap_err().contains("is no list of cases"));
 }
 
 #[test]
