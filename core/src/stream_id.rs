@@ -105,8 +105,10 @@ impl StreamId {
             None if name.starts_with('@') => return Err(InvalidStreamId::Tenant(shortened(name))),
             None => name,
         };
-        let category =
-            own.find('-').ok_or_else(|| InvalidStreamId::NoSeparator(shortened(name)))?;
+        let category = own
+            .bytes()
+            .position(|byte| byte == b'-')
+            .ok_or_else(|| InvalidStreamId::NoSeparator(shortened(name)))?;
         if !is_category(&own[..category]) {
             return Err(InvalidStreamId::Category(shortened(&own[..category])));
         }
@@ -201,9 +203,11 @@ fn is_category(name: &str) -> bool {
 }
 
 /// A row of the log costs this look, so it takes text apart only where a byte could be, or begin, a
-/// control character: those behind ASCII, U+0080 to U+009F, begin with C2.
+/// control character (those behind ASCII, U+0080 to U+009F, begin with C2), and looks for such a byte
+/// at every one: many at a time, and not one by one until there is none.
 pub(crate) fn holds_control_character(text: &str) -> bool {
-    text.bytes().any(|byte| byte.is_ascii_control() || byte == 0xC2)
+    let may_begin_one = |byte: u8| byte.is_ascii_control() | (byte == 0xC2);
+    text.bytes().fold(false, |found, byte| found | may_begin_one(byte))
         && text.chars().any(char::is_control)
 }
 

@@ -19,17 +19,27 @@ use crate::batch_arrays::to_i64;
 use crate::query_arrays::QueryArrays;
 use crate::recorded_row::{Rows, columns_of_stream, event_columns, from_i64};
 
-/// Room made for a page of the log before its events are known.
+/// Room made for a page of the log before its events are known, if no more is sure to be needed. A
+/// vector that grows copies all that it holds.
 const FIRST_ROOM: usize = 1_024;
 /// The same for a stream, which is shorter than a page as a rule: an event takes some 300 bytes, and
 /// an allocator asks the system for large pieces.
 const FIRST_ROOM_OF_STREAM: usize = 128;
+/// Room made for a page of all events, which is full wherever there are positions enough.
+const FIRST_ROOM_OF_ALL: usize = 8_192;
 
 /// A range of positions: behind `after`, up to and including `up_to`.
 #[derive(Clone, Copy)]
 pub(crate) struct Span {
     pub(crate) after: GlobalPosition,
     pub(crate) up_to: GlobalPosition,
+}
+
+impl Span {
+    /// How many positions it has: no more events than that.
+    fn positions(self) -> usize {
+        usize::try_from(self.up_to.get().saturating_sub(self.after.get())).unwrap_or(usize::MAX)
+    }
 }
 
 /// A further row, if events that were asked for may be gone: the mark in place of the position, and no
@@ -138,9 +148,13 @@ pub(crate) async fn read_span(
 ) -> Result<Vec<RecordedEvent>, ReadError> {
     let (after, up_to) = (to_i64(span.after.get()), to_i64(span.up_to.get()));
     let page: [&(dyn ToSql + Sync); 3] = [&after, &up_to, &to_limit(limit)];
-    let of_log = || Page::of_log(limit).behind(Behind::Position(span.after));
+    let of_log = || Page::of_log(limit.min(FIRST_ROOM)).behind(Behind::Position(span.after));
     match selection {
-        Selection::All => read(client, ALL, &page, of_log()).await,
+        Selection::All => {
+            let room = limit.min(FIRST_ROOM_OF_ALL).min(span.positions());
+            let of_all = Page::of_log(room).behind(Behind::Position(span.after));
+            read(client, ALL, &page, of_all).await
+        }
         Selection::Category(category) => {
             let (first, behind) = category_range(category);
             let parameters: [&(dyn ToSql + Sync); 5] = [page[0], page[1], page[2], &first, &behind];
@@ -192,7 +206,7 @@ pub(crate) async fn find(
     ids: &[EventId],
 ) -> Result<Vec<RecordedEvent>, ReadError> {
     let ids: Vec<Uuid> = ids.iter().map(EventId::as_uuid).collect();
-    let mut found = read(client, BY_ID, &[&ids], Page::of_log(ids.len())).await?;
+    let mut found = read(client, BY_ID, &[&ids], Page::of_log(ids.len().min(FIRST_ROOM))).await?;
     found.sort_unstable_by_key(|event| event.position);
     Ok(found)
 }
@@ -212,12 +226,8 @@ enum Behind {
 }
 
 impl Page {
-    fn of_log(limit: usize) -> Self {
-        Self {
-            rows: Rows::of_log(),
-            events: Vec::with_capacity(limit.min(FIRST_ROOM)),
-            behind: None,
-        }
+    fn of_log(room: usize) -> Self {
+        Self { rows: Rows::of_log(), events: Vec::with_capacity(room), behind: None }
     }
 
     fn of_stream(stream: &StreamId, limit: usize) -> Self {
@@ -231,14 +241,9 @@ impl Page {
     }
 
     fn take(&mut self, row: &Row) -> Result<(), ReadError> {
-        match self.rows.decode(row) {
-            Ok(event) => {
-                self.events.push(event);
-                Ok(())
-            }
-            // Only what is no event is looked at for being the mark: it costs the events nothing.
-            Err(error) => Err(self.truncated(row).unwrap_or(error)),
-        }
+        // Only what is no event is looked at for being the mark: it costs the events nothing.
+        let read = self.rows.decode(row, &mut self.events);
+        read.map_err(|error| self.truncated(row).unwrap_or(error))
     }
 
     fn truncated(&mut self, row: &Row) -> Option<ReadError> {

@@ -51,21 +51,32 @@ impl Rows {
         Self { types: Vec::new(), stream: Some(stream), is_one_stream: true }
     }
 
-    pub(crate) fn decode(&mut self, row: &Row) -> Result<RecordedEvent, ReadError> {
-        let position: i64 = row.try_get(0).map_err(|error| unreadable(0, error))?;
-        self.decode_at(position, row)
+    /// Reads a row and puts its event at the end of `events`, where it is built: an event is some
+    /// 300 bytes, and handing it over costs as much as reading it.
+    pub(crate) fn decode(
+        &mut self,
+        row: &Row,
+        events: &mut Vec<RecordedEvent>,
+    ) -> Result<(), ReadError> {
+        let Int8(position) = row.try_get(0).map_err(|error| unreadable(0, error))?;
+        self.decode_at(position, row, events)
             .map_err(|source| ReadError::Corrupt { position: from_i64(position), source })
     }
 
-    fn decode_at(&mut self, position: i64, row: &Row) -> Result<RecordedEvent, BoxedError> {
+    fn decode_at(
+        &mut self,
+        position: i64,
+        row: &Row,
+        events: &mut Vec<RecordedEvent>,
+    ) -> Result<(), BoxedError> {
         let metadata: Option<JsonText<'_>> = row.try_get(8)?;
-        Ok(RecordedEvent {
+        events.push(RecordedEvent {
             position: from_i64(position),
-            version: StreamVersion::new(row.try_get::<_, i64>(1)?.unsigned_abs()),
+            version: StreamVersion::new(row.try_get::<_, Int8>(1)?.0.unsigned_abs()),
             recorded_at: row.try_get::<_, Recorded>(2)?.0,
             id: EventId::from_uuid(row.try_get::<_, Uuid>(3)?),
-            schema_version: u32::try_from(row.try_get::<_, i64>(4)?)?,
-            event_type: self.event_type(row.try_get(5)?),
+            schema_version: u32::try_from(row.try_get::<_, Int8>(4)?.0)?,
+            event_type: self.event_type(row.try_get::<_, Text<'_>>(5)?.0),
             tags: tags(row.try_get(6)?)?,
             data: checked_payload(row.try_get(7)?),
             metadata: match metadata {
@@ -73,13 +84,14 @@ impl Rows {
                 Some(JsonText(json)) => serde_json::from_str(json)?,
             },
             stream: self.stream(row)?,
-        })
+        });
+        Ok(())
     }
 
     fn stream(&mut self, row: &Row) -> Result<StreamId, BoxedError> {
         match &self.stream {
             Some(known) if self.is_one_stream => Ok(known.clone()),
-            _ => Ok(self.named_stream(row.try_get(9)?)?),
+            _ => Ok(self.named_stream(row.try_get::<_, Text<'_>>(9)?.0)?),
         }
     }
 
@@ -140,6 +152,32 @@ impl<'a> FromSql<'a> for JsonText<'a> {
 
     fn accepts(ty: &Type) -> bool {
         *ty == Type::JSON
+    }
+}
+
+/// A `bigint`, read at once; the driver's own way takes it byte by byte through a cursor.
+struct Int8(i64);
+
+impl FromSql<'_> for Int8 {
+    fn from_sql(_: &Type, raw: &[u8]) -> Result<Self, BoxedError> {
+        Ok(Self(i64::from_be_bytes(raw.try_into()?)))
+    }
+
+    fn accepts(ty: &Type) -> bool {
+        *ty == Type::INT8
+    }
+}
+
+/// A `text`; the driver's own `&str` looks at the type's name for each value, for extensions' sake.
+struct Text<'a>(&'a str);
+
+impl<'a> FromSql<'a> for Text<'a> {
+    fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, BoxedError> {
+        Ok(Self(std::str::from_utf8(raw)?))
+    }
+
+    fn accepts(ty: &Type) -> bool {
+        *ty == Type::TEXT
     }
 }
 

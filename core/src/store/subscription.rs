@@ -3,13 +3,23 @@
 //! The handle to the store's signal is taken before the first read, and only waits use it up. So
 //! an append that a read just missed wakes the wait behind it; see [`AppendSignal`].
 //!
-//! A reader that isn't at the end reads one page ahead, while its caller is busy with the last one.
-//! Nothing is lost or doubled by that: pages below the high-water mark never change, and a page
-//! read ahead is taken up from where it was asked for, or dropped with the reader.
+//! A reader that isn't at the end reads ahead, while its caller is busy with the last page: the next
+//! page, and where the log is dense the one behind that too, so that two connections and two cores
+//! have work. The second is asked for before anybody knows where the first will end.
+//!
+//! # Invariants
+//! 1. Positions are unique, so a full page of n events ends at least n positions behind where it
+//!    began. A page asked for n positions further on therefore leaves nothing out between the two.
+//! 2. A page that ended earlier (the log did) makes those behind it useless: between them events may
+//!    have come. They are dropped, and what follows is read anew.
+//! 3. Where the log has gaps a full page ends later, and shares events with the page behind it. What
+//!    was read already is taken off that page.
+//! 4. Pages below the high-water mark never change, so it doesn't matter when one was read.
 
 #[cfg(test)]
 mod tests;
 
+use std::collections::VecDeque;
 use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,12 +33,14 @@ use crate::{GlobalPosition, Selection};
 const SHORTEST_POLL: Duration = Duration::from_millis(5);
 /// How long the wait grows to on a quiet log: what a missed wake-up costs at most.
 const LONGEST_POLL: Duration = Duration::from_millis(100);
+/// How many pages of a dense log are on their way at most. A third made nothing faster.
+const PAGES_AHEAD: usize = 2;
 
 /// Reads the log page by page, first what is there, then what comes.
 ///
 /// It sees every event of its selection once and in order. Behind the end of the log it holds two
-/// pages at most: the next one is read while the caller is busy with the last. At the end, it is
-/// woken by this process's own appends and polls for those of others, from every 5 ms on a busy log
+/// pages at most, beside the one that its caller has: they are read while the caller is busy, each
+/// over a connection of its own. At the end, it is woken by this process's own appends and polls for those of others, from every 5 ms on a busy log
 /// to every 100 ms on a quiet one.
 pub struct Subscription {
     store: Arc<dyn EventStore>,
@@ -37,15 +49,19 @@ pub struct Subscription {
     page_size: usize,
     signal: AppendSignal,
     poll: Duration,
-    ahead: Option<ReadAhead>,
+    /// In order of position, [`PAGES_AHEAD`] at most.
+    ahead: VecDeque<ReadAhead>,
 }
 
 /// The page behind `after`, on its way. Dropped, it is no longer read.
-struct ReadAhead(JoinHandle<Result<Page, ReadError>>);
+struct ReadAhead {
+    after: GlobalPosition,
+    page: JoinHandle<Result<Page, ReadError>>,
+}
 
 impl Drop for ReadAhead {
     fn drop(&mut self) {
-        self.0.abort();
+        self.page.abort();
     }
 }
 
@@ -54,7 +70,8 @@ impl Subscription {
     #[must_use]
     pub fn new(store: Arc<dyn EventStore>, selection: Selection, after: GlobalPosition) -> Self {
         let signal = store.signal();
-        Self { store, selection, after, page_size: 500, signal, poll: SHORTEST_POLL, ahead: None }
+        let (poll, ahead) = (SHORTEST_POLL, VecDeque::new());
+        Self { store, selection, after, page_size: 500, signal, poll, ahead }
     }
 
     /// Reads at most this many events at a time (500 unless told; at least 1).
@@ -82,10 +99,11 @@ impl Subscription {
         loop {
             let page = self.read().await?;
             if page.read_to > self.after {
+                let is_dense = self.is_dense(&page);
                 self.after = page.read_to;
                 self.poll = SHORTEST_POLL;
                 if !page.is_last {
-                    self.read_ahead();
+                    self.read_ahead(if is_dense { PAGES_AHEAD } else { 1 });
                 }
                 return Ok(page);
             }
@@ -95,12 +113,19 @@ impl Subscription {
 
     /// The page that is on its way, or else a fresh one.
     async fn read(&mut self) -> Result<Page, ReadError> {
-        if let Some(ahead) = &mut self.ahead {
+        while let Some(ahead) = self.ahead.front_mut() {
+            if ahead.after > self.after {
+                self.ahead.clear(); // invariant 2
+                break;
+            }
             // Kept until it has come: a dropped call leaves it to the next one.
-            let read = (&mut ahead.0).await;
-            self.ahead = None;
+            let read = (&mut ahead.page).await;
+            self.ahead.pop_front();
             match read {
-                Ok(page) => return page,
+                Ok(Ok(page)) if page.read_to > self.after => return Ok(self.unread(page)),
+                // The log ended here then. It may have grown since.
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => return Err(error),
                 Err(error) => {
                     if let Ok(panic) = error.try_into_panic() {
                         resume_unwind(panic);
@@ -111,12 +136,34 @@ impl Subscription {
         self.store.read_all(&self.selection, self.after, self.page_size).await
     }
 
-    fn read_ahead(&mut self) {
-        let (store, selection) = (self.store.clone(), self.selection.clone());
-        let (after, page_size) = (self.after, self.page_size);
-        self.ahead = Some(ReadAhead(tokio::spawn(async move {
-            store.read_all(&selection, after, page_size).await
-        })));
+    /// `page` without what was read already (invariant 3).
+    fn unread(&self, mut page: Page) -> Page {
+        let read = page.events.partition_point(|event| event.position <= self.after);
+        page.events.drain(..read);
+        page
+    }
+
+    /// Whether few positions in `page` hold no event that is wanted. Elsewhere two pages would share
+    /// so much that reading both at a time gains nothing.
+    fn is_dense(&self, page: &Page) -> bool {
+        let (positions, events) = (page.read_to.get() - self.after.get(), page.events.len());
+        positions <= (events + events / 4) as u64
+    }
+
+    fn read_ahead(&mut self, pages: usize) {
+        while self.ahead.len() < pages {
+            let after = match self.ahead.back() {
+                None => self.after,
+                Some(last) => {
+                    GlobalPosition::new(last.after.get().saturating_add(self.page_size as u64))
+                }
+            };
+            let (store, selection) = (self.store.clone(), self.selection.clone());
+            let page_size = self.page_size;
+            let page =
+                tokio::spawn(async move { store.read_all(&selection, after, page_size).await });
+            self.ahead.push_back(ReadAhead { after, page });
+        }
     }
 
     async fn rest(&mut self) {
