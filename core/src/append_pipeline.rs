@@ -3,7 +3,8 @@
 //! Callers hand their appends to a bounded [`Queue`](queue::Queue); a few workers take batches from
 //! it, each written by the store's [`BatchWriter`] in one transaction. No timer is involved: while
 //! batches commit, the next one gathers. So one caller alone waits for nobody, and sixty-four
-//! callers share a handful of commits.
+//! callers share a handful of commits. Callers that were just answered get a turn of the scheduler
+//! before the next batch is taken, since many of them append again at once.
 //!
 //! What a batch costs and how it is written is the store's business, not this file's.
 //!
@@ -20,8 +21,11 @@
 //!    one asks about the other's events: the batch has the order of arrival, and the store answers
 //!    the second as if the first had been a batch before it. So of a crowd that decides on one state
 //!    the first wins, and the rest learn of it with the same commit.
-//! 4. Whenever an append is ready, a worker is awake or about to wake: every step that may leave
-//!    something ready ends with a notification, and a worker looks again after each batch.
+//! 4. Whenever enough is ready for a batch, a worker is awake or about to wake: every step that may
+//!    leave so much ends with a notification, and a worker looks again after each batch. One append is
+//!    enough while no batch of its kind is in flight; beside one that is, it takes half as many, so
+//!    that a crowd doesn't split into crumbs of a commit each. What is too little waits for that
+//!    batch's end, which notifies.
 //! 5. Streams in flight are released by a guard's drop, and a caller whose answer is dropped unsent
 //!    learns `OutcomeUnknown`. So neither a panic nor the end of the runtime leaves a caller hanging.
 //! 6. An append that counts against the bounds counts until it is answered, so the memory held is

@@ -49,10 +49,12 @@ BEGIN
             FOREACH wanted_type IN ARRAY types LOOP
                 RETURN QUERY
                 -- Rows compared as a pair: only the index on (type, position) has that order, so a
-                -- rare type is never looked for by walking the log.
+                -- rare type is never looked for by walking the log. The position alone once more:
+                -- by it, partitions are left out.
                 SELECT e.position FROM highwater.events e
                 WHERE (e.type, e.position) > (wanted_type, after)
                   AND (e.type, e.position) <= (wanted_type, up_to)
+                  AND e.position > after AND e.position <= up_to
                 ORDER BY e.type, e.position LIMIT at_most;
             END LOOP;
         ELSE

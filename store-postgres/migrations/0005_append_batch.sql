@@ -41,7 +41,7 @@
 -- It belongs to the session, as only such locks can be given back before the transaction ends. So it
 -- must be given back however this ends: a session that kept it would stop every append until it closed.
 -- One expression takes it and gives it back, with nothing in between that waits, and CASE fixes the
--- order. Where that fails half-way (read-only, no room for a lock), the handler gives it back; where the
+-- order. Where that fails half-way (no room for a lock, the end of the sequence), the handler gives it back;
 -- wait for it is cancelled, the handler finds nothing to give back and Postgres warns.
 --
 -- append_event runs it under its caller's search path: hence the qualified names.
@@ -76,9 +76,9 @@ $$;
 -- Nothing but unique indexes guards it, so it doesn't matter how old a version it has read: a stream
 -- that went on since makes the insert fail.
 --
--- A writer that is alone waits for all of this at each append, so microseconds count. Expressions
--- are evaluated without an executor, so there is a query only where a table is read or written. And
--- no SET search_path, which takes as long as an index entry. Instead every name is qualified and so
+-- A writer that is alone waits for all of this at each append, so microseconds count. A query costs
+-- more to start than to look into a table, so there is one for all (two took some 30 microseconds
+-- more), and expressions, which need no executor, for the rest. And no SET search_path, which takes as long as an index entry. Instead every name is qualified and so
 -- is every operator: what the caller's search path could capture would run with the owner's rights.
 CREATE FUNCTION highwater.append_event(
     stream             text,
@@ -99,49 +99,57 @@ DECLARE
     -- A version that no stream reaches, for one that has ended.
     tombstoned constant pg_catalog.int8 := 9223372036854775807;
     taken pg_catalog.text;
-    head  pg_catalog.int8;
 BEGIN
     IF pg_catalog.current_setting('synchronous_commit') OPERATOR(pg_catalog.=) 'off' THEN
         taken := pg_catalog.set_config('synchronous_commit', 'on', true);
     END IF;
 
-    -- Without an event the stream is new, or retention has removed them all and kept the version.
-    -- One query for both: starting a second costs more than looking into the table.
-    SELECT coalesce(
-        (SELECT CASE WHEN e.type OPERATOR(pg_catalog.=) 'highwater.tombstone' THEN tombstoned
-                     ELSE e.version END
-         FROM highwater.events e
-         WHERE e.stream_id OPERATOR(pg_catalog.=) stream ORDER BY e.version DESC LIMIT 1),
-        (SELECT CASE WHEN r.is_tombstoned THEN tombstoned ELSE r.removed_to END
-         FROM highwater.stream_retention r WHERE r.stream_id OPERATOR(pg_catalog.=) stream),
-        0) INTO head;
-    IF head OPERATOR(pg_catalog.=) tombstoned OR NOT (expected OPERATOR(pg_catalog.=) head
-        OR expected OPERATOR(pg_catalog.=) (-2)
-        OR (expected OPERATOR(pg_catalog.=) (-1) AND head OPERATOR(pg_catalog.>) 0)) THEN
-        RETURN;
-    END IF;
-
+    -- Before the stream is looked at: no partition is sealed behind this append's back
+    -- (0011_partitions.sql).
     taken := pg_catalog.pg_advisory_xact_lock_shared(type_locks OPERATOR(pg_catalog.|)
         (pg_catalog.hashtext(type_of_event) OPERATOR(pg_catalog.&) 63)::pg_catalog.int8);
 
-    drawn := highwater.draw_positions(1) OPERATOR(pg_catalog.+) 1;
-    reached := head OPERATOR(pg_catalog.+) 1;
+    -- Without an event the stream is new, or retention has removed them all and kept the version. No
+    -- version if the id is in a sealed partition: append_batch then says what became of it. OFFSET 0
+    -- keeps all this from being looked up wherever the version is mentioned.
     INSERT INTO highwater.events
         (position, version, event_id, schema_version, stream_id, type, data, metadata)
-    VALUES (drawn, reached, id, schema_of_event, stream, type_of_event, data_of_event,
-        metadata_of_event);
+    SELECT highwater.draw_positions(1) OPERATOR(pg_catalog.+) 1, h.head OPERATOR(pg_catalog.+) 1,
+        id, schema_of_event, stream, type_of_event, data_of_event, metadata_of_event
+    FROM (
+        SELECT CASE WHEN highwater.knows_any(ARRAY[id]) THEN NULL ELSE coalesce(
+            (SELECT CASE WHEN e.type OPERATOR(pg_catalog.=) 'highwater.tombstone' THEN tombstoned
+                         ELSE e.version END
+             FROM highwater.live_events e
+             WHERE e.stream_id OPERATOR(pg_catalog.=) stream ORDER BY e.version DESC LIMIT 1),
+            highwater.older_head(stream),
+            (SELECT CASE WHEN r.is_tombstoned THEN tombstoned ELSE r.removed_to END
+             FROM highwater.stream_retention r WHERE r.stream_id OPERATOR(pg_catalog.=) stream),
+            0) END AS head
+        OFFSET 0) h
+    WHERE h.head OPERATOR(pg_catalog.<) tombstoned
+      AND (expected OPERATOR(pg_catalog.=) h.head OR expected OPERATOR(pg_catalog.=) (-2)
+           OR (expected OPERATOR(pg_catalog.=) (-1) AND h.head OPERATOR(pg_catalog.>) 0))
+    RETURNING position, version INTO drawn, reached;
 END
 $$;
 
--- Appends events without conditions, each append to one stream. All arrays have one element per
--- event: its stream, what is expected of that stream (as in append_batch; the same for all events of
--- an append), its place in the append (1, 2, ...), id, type, schema version, tags (an array literal,
--- or null; the array itself is null if no event has tags), data, metadata (null if none has any).
+-- Appends events, each append to one stream, with conditions on one tag each at most. All arrays have
+-- one element per event: its stream, what is expected of that stream (as in append_batch; the same for
+-- all events of an append), its place in the append (1, 2, ...), id, type, schema version, tags (an
+-- array literal, or null; the array itself is null if no event has tags), data, metadata (null if none
+-- has any); and its append's condition (three arrays, null if there are none): the tag that is asked
+-- about, the position behind which nothing may carry it, the types it is asked about (an array
+-- literal, null for any).
+--
+-- No condition may be about an event of another append in the arrays: rivals go through append_batch.
 --
 -- Output: which events were appended (by their place in the arrays), at which positions, as which
--- versions. An append that is missing was not written: its stream isn't where it was expected.
+-- versions. An append that is missing was not written: its stream isn't where it was expected, or its
+-- condition doesn't hold.
 --
--- As in append_event, only unique indexes guard it.
+-- As in append_event, only unique indexes guard the streams; the locks of step 1 (below, append_batch)
+-- guard the conditions.
 CREATE FUNCTION highwater.append_events(
     event_streams         text[],
     event_expected        bigint[],
@@ -152,6 +160,9 @@ CREATE FUNCTION highwater.append_events(
     event_tags            text[],
     event_data            json[],
     event_metadata        json[],
+    condition_tags        text[],
+    condition_after       bigint[],
+    condition_types       text[],
     OUT appended  integer[],
     OUT positions bigint[],
     OUT versions  bigint[]
@@ -171,12 +182,28 @@ BEGIN
         PERFORM set_config('synchronous_commit', 'on', true);
     END IF;
 
-    PERFORM pg_advisory_xact_lock_shared(k.key) FROM (
-        SELECT DISTINCT type_locks | (hashtext(u.type) & 63) AS key FROM unnest(event_types) u(type)
-        UNION
-        SELECT tag_locks | (hashtext(t.tag) & 255)
-        FROM unnest(event_tags) u(literal) CROSS JOIN LATERAL unnest(u.literal::text[]) t(tag)
-        ORDER BY key) k;
+    IF condition_tags IS NULL THEN
+        PERFORM pg_advisory_xact_lock_shared(k.key) FROM (
+            SELECT DISTINCT type_locks | (hashtext(u.type) & 63) AS key FROM unnest(event_types) u(type)
+            UNION
+            SELECT tag_locks | (hashtext(t.tag) & 255)
+            FROM unnest(event_tags) u(literal) CROSS JOIN LATERAL unnest(u.literal::text[]) t(tag)
+            ORDER BY key) k;
+    ELSE
+        PERFORM CASE WHEN k.is_exclusive THEN pg_advisory_xact_lock(k.key)
+                     ELSE pg_advisory_xact_lock_shared(k.key) END
+        FROM (
+            SELECT u.key, bool_or(u.is_exclusive) AS is_exclusive FROM (
+                SELECT type_locks | (hashtext(u.type) & 63) AS key, false AS is_exclusive
+                FROM unnest(event_types) u(type)
+                UNION ALL
+                SELECT tag_locks | (hashtext(t.tag) & 255), false
+                FROM unnest(event_tags) u(literal) CROSS JOIN LATERAL unnest(u.literal::text[]) t(tag)
+                UNION ALL
+                SELECT tag_locks | (hashtext(u.tag) & 255), true
+                FROM unnest(condition_tags) u(tag) WHERE u.tag IS NOT NULL
+            ) u GROUP BY u.key ORDER BY u.key) k;
+    END IF;
 
     -- By subscripts: unnest of nine arrays writes each of them to a store of its own first.
     -- OFFSET 0 keeps the version from being looked up wherever it is mentioned.
@@ -188,15 +215,24 @@ BEGIN
         CROSS JOIN (
             SELECT u.event, coalesce(
                 (SELECT CASE e.type WHEN 'highwater.tombstone' THEN tombstoned ELSE e.version END
-                 FROM highwater.events e
+                 FROM highwater.live_events e
                  WHERE e.stream_id = event_streams[u.event] ORDER BY e.version DESC LIMIT 1),
+                highwater.older_head(event_streams[u.event]),
                 (SELECT CASE WHEN r.is_tombstoned THEN tombstoned ELSE r.removed_to END
                  FROM highwater.stream_retention r WHERE r.stream_id = event_streams[u.event]),
                 0) AS head
             FROM generate_series(1, cardinality(event_ids)) u(event)
             OFFSET 0) h
-        WHERE h.head < tombstoned AND CASE event_expected[h.event]
+        -- If one id is in a sealed partition, nothing is appended: append_batch decides on them all.
+        WHERE NOT highwater.knows_any(event_ids)
+          AND h.head < tombstoned AND CASE event_expected[h.event]
             WHEN -2 THEN true WHEN -1 THEN h.head > 0 ELSE h.head = event_expected[h.event] END
+          AND (condition_tags IS NULL OR
+              (SELECT 1 FROM highwater.event_tags t
+               WHERE t.tag = condition_tags[h.event] AND t.position > condition_after[h.event]
+                 AND (condition_types[h.event] IS NULL
+                      OR t.type = ANY (condition_types[h.event]::text[]))
+               LIMIT 1) IS NULL)
     ), written AS (
         INSERT INTO highwater.events
             (position, version, event_id, schema_version, stream_id, type, tags, data, metadata)
@@ -325,8 +361,9 @@ BEGIN
     outcomes := array_fill(0, ARRAY[appends]);
     SELECT array_agg(coalesce(
         (SELECT CASE e.type WHEN 'highwater.tombstone' THEN tombstoned ELSE e.version END
-         FROM highwater.events e
+         FROM highwater.live_events e
          WHERE e.stream_id = p.stream_id ORDER BY e.version DESC LIMIT 1),
+        highwater.older_head(p.stream_id),
         (SELECT CASE WHEN r.is_tombstoned THEN tombstoned ELSE r.removed_to END
          FROM highwater.stream_retention r WHERE r.stream_id = p.stream_id),
         0) ORDER BY p.part)
@@ -347,7 +384,8 @@ BEGIN
     FOR refused IN
         SELECT part_appends[i.part] AS append
         FROM unnest(event_ids, event_parts) i(id, part)
-        WHERE (SELECT 1 FROM highwater.events e WHERE e.event_id = i.id LIMIT 1) IS NOT NULL
+        WHERE (SELECT 1 FROM highwater.live_events e WHERE e.event_id = i.id LIMIT 1) IS NOT NULL
+           OR highwater.knows_any(ARRAY[i.id])
     LOOP
         outcomes[refused.append] := 2;
     END LOOP;

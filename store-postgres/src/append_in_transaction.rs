@@ -12,7 +12,13 @@
 //! 4. Until the caller commits there is nothing whose outcome could be unknown: a connection that is
 //!    lost takes the transaction with it.
 //!
+//! At the end of a partition the next one is added on a connection of the store's own. That waits for
+//! the appends in flight, the caller's earlier ones among them: then it gives up, and the caller's
+//! transaction, which is told that it can be tried again, has to end first.
+//!
 //! What only the caller can do wrong (staying open) is watched by `held_mark.rs`.
+
+use std::time::Duration;
 
 use highwater_core::{Append, AppendError, Appended, EventId};
 use tokio_postgres::{Error, Row, Statement, Transaction};
@@ -23,11 +29,15 @@ use crate::batch_arrays::BatchArrays;
 use crate::batch_writer::{APPEND_BATCH, Report, appended, conflict};
 use crate::read_log::BY_ID;
 use crate::recorded_row::Rows;
+use crate::roll_over::roll_over;
 use crate::sqlstate::{self, MeaningWithin};
 
 /// How often an append is called again because somebody else committed first. Only one that accepts
 /// any version can lose so often.
 const TRIES: usize = 20;
+
+/// How long it waits for other appends at the end of a partition.
+const PATIENCE_AT_AN_END: Duration = Duration::from_secs(2);
 
 const SAVEPOINT: &str = "SAVEPOINT highwater_append";
 const RELEASE: &str = "RELEASE SAVEPOINT highwater_append";
@@ -94,6 +104,9 @@ impl PostgresStore {
         for _ in 0..TRIES {
             match call(transaction, &statement, &arrays).await {
                 Ok(row) => return outcome(transaction, &append, &row).await,
+                Err(error) if sqlstate::is_end_of_partition(&error) => {
+                    self.make_room(append.event_count(), error).await?;
+                }
                 Err(error) => match sqlstate::of_statement_within(&error) {
                     MeaningWithin::Overtaken => {}
                     MeaningWithin::WrongIsolation => {
@@ -111,6 +124,18 @@ impl PostgresStore {
         Err(AppendError::Unavailable {
             source: format!("others committed first, {TRIES} times").into(),
         })
+    }
+}
+
+impl PostgresStore {
+    async fn make_room(&self, events: usize, met: Error) -> Result<(), AppendError> {
+        let in_pool = |error| AppendError::Unavailable { source: Box::new(error) };
+        let client = self.reads.get().await.map_err(in_pool)?;
+        match roll_over(&client, events, PATIENCE_AT_AN_END).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(AppendError::Refused { source: Box::new(met) }),
+            Err(error) => Err(unavailable(error)),
+        }
     }
 }
 
@@ -161,8 +186,8 @@ async fn repeated(transaction: &Transaction<'_>, append: &Append) -> Result<Appe
     let mut decoder = Rows::of_log();
     let mut found = Vec::with_capacity(rows.len());
     for row in &rows {
-        let event = decoder.decode(row);
-        found.push(event.map_err(|error| AppendError::Unavailable { source: Box::new(error) })?);
+        let read = decoder.decode(row, &mut found);
+        read.map_err(|error| AppendError::Unavailable { source: Box::new(error) })?;
     }
     let earlier = Appended::of_earlier_try(append, &found);
     earlier.ok_or_else(|| AppendError::EventIdTaken {

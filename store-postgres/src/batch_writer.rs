@@ -1,7 +1,7 @@
 //! Writes batches of appends with one call of a function of the schema each.
 //!
-//! What most appends are, one stream and no condition, goes the short way (`append_event`,
-//! `append_events`). Those short ways know "appended" and "not appended"; whatever isn't appended is
+//! What most appends are, one stream and no condition or one on a single tag, goes the short way
+//! (`append_event`, `append_events`). Those short ways know "appended" and "not appended"; whatever isn't appended is
 //! asked of `append_batch`, which knows why, and may append it after all. A retry under the same event
 //! ids meets a unique index on the short way, so it is `append_batch` that recognises it.
 //!
@@ -21,16 +21,17 @@ use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use crate::batch_arrays::BatchArrays;
-use crate::plain_arrays::{PlainArrays, is_plain};
+use crate::plain_arrays::{PlainArrays, are_plain};
 use crate::read_log;
 use crate::recorded_row::from_i64;
+use crate::roll_over::{ROLL_OVERS, roll_over};
 use crate::sqlstate::{self, Meaning};
 
 /// One round trip each, and one transaction: no BEGIN and no COMMIT to wait for.
 const APPEND_EVENT: &str =
     "SELECT drawn, reached FROM highwater.append_event($1, $2, $3, $4, $5, $6, $7)";
 const APPEND_EVENTS: &str = "SELECT appended, positions, versions FROM highwater.append_events(
-    $1, $2, $3, $4, $5, $6, $7, $8, $9)";
+    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
 pub(crate) const APPEND_BATCH: &str =
     "SELECT outcomes, heads, positions FROM highwater.append_batch(
     $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)";
@@ -52,6 +53,8 @@ enum Failure {
     Meant(Meaning, Box<dyn std::error::Error + Send + Sync>),
     /// Nothing was sent.
     NotSent(Box<dyn std::error::Error + Send + Sync>),
+    /// The live partition of the log has no room for it. Nothing was written.
+    PartitionFull(Box<dyn std::error::Error + Send + Sync>),
 }
 
 /// What `append_batch` says, in the order of its arrays.
@@ -83,7 +86,42 @@ impl PostgresWriter {
         Self { pool, patience: statement_timeout + GRACE }
     }
 
-    async fn call(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Row, Failure> {
+    /// Calls a function that appends `events`; at the end of a partition the next one is added first.
+    async fn call(
+        &self,
+        sql: &str,
+        events: usize,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Row, Failure> {
+        for _ in 0..ROLL_OVERS {
+            match self.call_once(sql, parameters).await {
+                Err(Failure::PartitionFull(source)) => self.make_room(events, source).await?,
+                other => return other,
+            }
+        }
+        self.call_once(sql, parameters).await
+    }
+
+    /// Whatever this runs into, nothing was appended.
+    async fn make_room(
+        &self,
+        events: usize,
+        met: Box<dyn std::error::Error + Send + Sync>,
+    ) -> Result<(), Failure> {
+        let client = self.pool.get().await.map_err(|error| Failure::NotSent(Box::new(error)))?;
+        match roll_over(&client, events, self.patience).await {
+            Ok(true) => Ok(()),
+            // A constraint of somebody else's.
+            Ok(false) => Err(Failure::Meant(Meaning::Refused, met)),
+            Err(error) => Err(Failure::NotSent(Box::new(error))),
+        }
+    }
+
+    async fn call_once(
+        &self,
+        sql: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Row, Failure> {
         let client = self.pool.get().await.map_err(|error| Failure::NotSent(Box::new(error)))?;
         let statement =
             client.prepare_cached(sql).await.map_err(|error| Failure::NotSent(Box::new(error)))?;
@@ -91,6 +129,9 @@ impl PostgresWriter {
             tokio::time::timeout(self.patience, client.query_one(&statement, parameters)).await;
         match answered {
             Ok(Ok(row)) => Ok(row),
+            Ok(Err(error)) if sqlstate::is_end_of_partition(&error) => {
+                Err(Failure::PartitionFull(Box::new(error)))
+            }
             Ok(Err(error)) => Err(Failure::Meant(sqlstate::of_statement(&error), Box::new(error))),
             Err(elapsed) => {
                 // Nobody may get this connection next: its answer is still to come.
@@ -108,9 +149,10 @@ impl PostgresWriter {
         arrays: &PlainArrays<'_>,
     ) -> Result<Vec<Option<Appended>>, Failure> {
         let written = if let Some(parameters) = arrays.single() {
-            Written::of_event(&self.call(APPEND_EVENT, &parameters).await?)
+            Written::of_event(&self.call(APPEND_EVENT, 1, &parameters).await?)
         } else {
-            Written::of_events(&self.call(APPEND_EVENTS, &arrays.parameters()).await?)
+            let events = arrays.owners.len();
+            Written::of_events(&self.call(APPEND_EVENTS, events, &arrays.parameters()).await?)
         };
         let written = written.map_err(unreadable)?;
         let mut outcomes: Vec<Option<Appended>> = batch.iter().map(|_| None).collect();
@@ -136,13 +178,14 @@ impl PostgresWriter {
     /// interfere.
     async fn write_precisely(&self, batch: &[&Append]) -> Result<Outcomes, BatchError> {
         let is_alone = batch.len() == 1;
+        let events = batch.iter().map(|append| append.event_count()).sum();
         let arrays = match BatchArrays::of(batch) {
             Ok(arrays) => arrays,
             Err(error) => return refused(is_alone, Box::new(error)),
         };
         let mut pauses = pauses(if is_alone { TRIES_ALONE } else { TRIES_TOGETHER });
         loop {
-            let called = self.call(APPEND_BATCH, &arrays.parameters()).await;
+            let called = self.call(APPEND_BATCH, events, &arrays.parameters()).await;
             match called.and_then(|row| Report::read(&row).map_err(unreadable)) {
                 Ok(report) => return Ok(self.outcomes(batch, &arrays.order, &report).await),
                 Err(Failure::Meant(Meaning::Interfered, source)) => match pauses.next() {
@@ -302,7 +345,7 @@ pub(crate) fn conflict(append: &Append, heads: &[i64]) -> AppendError {
 impl BatchWriter for PostgresWriter {
     async fn write(&self, batch: &[Append]) -> Result<Outcomes, BatchError> {
         let all = || batch.iter().collect::<Vec<_>>();
-        if !batch.iter().all(is_plain) {
+        if !are_plain(batch) {
             return self.write_precisely(&all()).await;
         }
         let is_alone = batch.len() == 1;
@@ -328,9 +371,9 @@ impl BatchWriter for PostgresWriter {
 /// What a call that failed for good means for the batch.
 fn failed(is_alone: bool, failure: Failure) -> Result<Outcomes, BatchError> {
     match failure {
-        Failure::NotSent(source) | Failure::Meant(Meaning::Unavailable, source) => {
-            Err(BatchError::Unavailable { source })
-        }
+        Failure::NotSent(source)
+        | Failure::PartitionFull(source)
+        | Failure::Meant(Meaning::Unavailable, source) => Err(BatchError::Unavailable { source }),
         Failure::Meant(Meaning::OutcomeUnknown, source) => {
             Err(BatchError::OutcomeUnknown { source })
         }

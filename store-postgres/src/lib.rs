@@ -29,7 +29,7 @@
 //! GRANT SELECT ON ALL TABLES IN SCHEMA highwater TO app;
 //! GRANT SELECT ON SEQUENCE highwater.event_position TO app;
 //! GRANT EXECUTE ON FUNCTION highwater.append_event, highwater.append_events,
-//!     highwater.append_batch TO app;
+//!     highwater.append_batch, highwater.roll_over TO app;
 //! GRANT INSERT, UPDATE ON highwater.checkpoints TO app;
 //! GRANT INSERT, UPDATE ON highwater.subject_keys TO app;
 //! GRANT INSERT, UPDATE, DELETE ON highwater.snapshots TO app;
@@ -51,6 +51,8 @@ mod held_mark;
 mod high_water_mark;
 mod key_store;
 mod migrator;
+mod partition_removal;
+mod partitions;
 mod plain_arrays;
 mod postgres_options;
 mod postgres_store;
@@ -59,11 +61,13 @@ mod read_log;
 mod recorded_row;
 mod retention;
 mod rivals;
+mod roll_over;
 #[cfg(feature = "schema")]
 mod schema_store;
 mod snapshot_store;
 mod sqlstate;
 
 pub use connect_error::ConnectError;
+pub use partitions::{LogPartition, PartitionError, PartitionState};
 pub use postgres_options::PostgresOptions;
 pub use postgres_store::PostgresStore;

@@ -15,7 +15,7 @@ use tokio_postgres::Error;
 
 use crate::ConnectError;
 
-/// The name of the lock under which migrations run (24001 and 24002 name the log's own locks).
+/// The name of the lock under which migrations run (the numbers behind it name the log's own locks).
 const MIGRATION_LOCK: i64 = 24_000 << 48;
 
 struct Migration {
@@ -45,6 +45,7 @@ const MIGRATIONS: &[Migration] = migrations![
     8 "0008_event_schemas",
     9 "0009_subject_keys",
     10 "0010_retention",
+    11 "0011_partitions",
 ];
 
 /// Brings the schema up to date. A role that may not change it succeeds if there is nothing to do.

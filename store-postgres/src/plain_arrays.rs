@@ -1,15 +1,41 @@
-//! A batch of plain appends, each to one stream and without a condition, as the arrays that
+//! A batch of appends, each to one stream and with a condition on one tag at most, as the arrays that
 //! `highwater.append_events` takes.
 
-use highwater_core::Append;
+use highwater_core::{Append, AppendCondition, EventType, QueryItem};
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
-use crate::batch_arrays::{Json, expectation, metadata, tags};
+use crate::batch_arrays::{Json, expectation, metadata, tags, to_i64};
+use crate::query_arrays::array_literal;
+use crate::rivals::Rivals;
 
-/// True if `highwater.append_events` can take the append.
-pub(crate) fn is_plain(append: &Append) -> bool {
-    append.condition().is_none() && append.streams().len() == 1
+/// True if `highwater.append_events` can take the batch.
+pub(crate) fn are_plain(batch: &[Append]) -> bool {
+    let mut has_conditions = false;
+    for append in batch {
+        if append.streams().len() != 1 {
+            return false;
+        }
+        if let Some(condition) = append.condition() {
+            has_conditions = true;
+            if one_tag(condition).is_none() {
+                return false;
+            }
+        }
+    }
+    // The function looks into the log, where the batch's own events don't stand yet.
+    !has_conditions || Rivals::among(&batch.iter().collect::<Vec<_>>()).first.is_empty()
+}
+
+/// What a condition asks about, if that is one tag.
+fn one_tag(condition: &AppendCondition) -> Option<(&str, &QueryItem)> {
+    match condition.query.items() {
+        [item] => match item.tags() {
+            [tag] => Some((tag.as_str(), item)),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 /// The arrays, and the order in which the appends stand in them.
@@ -28,6 +54,30 @@ pub(crate) struct PlainArrays<'a> {
     data: Vec<Json<'a>>,
     metadata: Vec<Option<Json<'a>>>,
     has_metadata: bool,
+    /// Empty if no append has a condition.
+    conditions: Conditions<'a>,
+}
+
+/// Each event's append's condition.
+#[derive(Default)]
+struct Conditions<'a> {
+    tags: Vec<Option<&'a str>>,
+    after: Vec<Option<i64>>,
+    types: Vec<Option<String>>,
+}
+
+impl<'a> Conditions<'a> {
+    fn push(&mut self, condition: Option<&'a AppendCondition>) {
+        let asked = condition.and_then(|condition| {
+            one_tag(condition).map(|(tag, item)| (tag, to_i64(condition.after.get()), item))
+        });
+        self.tags.push(asked.map(|(tag, ..)| tag));
+        self.after.push(asked.map(|(_, after, _)| after));
+        self.types.push(asked.and_then(|(.., item)| {
+            let types = item.event_types();
+            (!types.is_empty()).then(|| array_literal(types.iter().map(EventType::as_str)))
+        }));
+    }
 }
 
 impl<'a> PlainArrays<'a> {
@@ -39,8 +89,12 @@ impl<'a> PlainArrays<'a> {
         // processes can't wait for each other's.
         order.sort_by_key(|(_, append)| &append.streams()[0].stream);
         let mut arrays = Self::with_room_for(batch.iter().map(Append::event_count).sum());
+        let has_conditions = batch.iter().any(|append| append.condition().is_some());
         for (owner, append) in order {
             arrays.push(owner, append)?;
+            if has_conditions {
+                append.events().for_each(|_| arrays.conditions.push(append.condition()));
+            }
         }
         Ok(arrays)
     }
@@ -82,9 +136,9 @@ impl<'a> PlainArrays<'a> {
         Ok(())
     }
 
-    /// The parameters of `highwater.append_event`, if this is one event without tags.
+    /// The parameters of `highwater.append_event`, if this is one event without tags or condition.
     pub(crate) fn single(&self) -> Option<[&(dyn ToSql + Sync); 7]> {
-        let is_single = self.ids.len() == 1 && !self.has_tags;
+        let is_single = self.ids.len() == 1 && !self.has_tags && self.conditions.tags.is_empty();
         is_single.then(|| -> [&(dyn ToSql + Sync); 7] {
             [
                 &self.streams[0],
@@ -100,7 +154,14 @@ impl<'a> PlainArrays<'a> {
 
     /// The parameters of `highwater.append_events`. An array in which nothing stands is left out:
     /// whole parts of the function are then skipped.
-    pub(crate) fn parameters(&self) -> [&(dyn ToSql + Sync); 9] {
+    pub(crate) fn parameters(&self) -> [&(dyn ToSql + Sync); 12] {
+        let asked = &self.conditions;
+        let (tags, after, types): (&(dyn ToSql + Sync), &(dyn ToSql + Sync), _) =
+            if asked.tags.is_empty() {
+                (NO_TEXTS, &None::<Vec<i64>>, NO_TEXTS)
+            } else {
+                (&asked.tags, &asked.after, &asked.types as &(dyn ToSql + Sync))
+            };
         [
             &self.streams,
             &self.expected,
@@ -108,9 +169,14 @@ impl<'a> PlainArrays<'a> {
             &self.ids,
             &self.types,
             &self.schema_versions,
-            if self.has_tags { &self.tags } else { &None::<Vec<String>> },
+            if self.has_tags { &self.tags } else { NO_TEXTS },
             &self.data,
             if self.has_metadata { &self.metadata } else { &None::<Vec<Json<'static>>> },
+            tags,
+            after,
+            types,
         ]
     }
 }
+
+const NO_TEXTS: &(dyn ToSql + Sync) = &None::<Vec<String>>;

@@ -32,6 +32,7 @@ pub struct PostgresStore {
     pub(crate) reads: Pool,
     signal: AppendSignal,
     known_mark: KnownMark,
+    pub(crate) keeps_detached: bool,
     address: String,
 }
 
@@ -74,6 +75,7 @@ impl PostgresStore {
             reads,
             signal,
             known_mark: KnownMark::new(options.held_mark_warning),
+            keeps_detached: options.keeps_detached,
             address: target.address,
         }))
     }
@@ -164,7 +166,11 @@ impl EventStore for PostgresStore {
             let wanted = limit - page.events.len();
             let found = read_log::read_span(&client, selection, span, wanted).await?;
             let is_full = found.len() >= wanted;
-            page.events.extend(found);
+            if page.events.is_empty() {
+                page.events = found; // nearly always, and without a copy
+            } else {
+                page.events.extend(found);
+            }
             if is_full {
                 page.read_to = page.events.last().map_or(span.up_to, |last| last.position);
                 return Ok(page);

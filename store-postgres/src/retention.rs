@@ -10,6 +10,9 @@
 //! 3. Nothing goes while an append is under way that read before the mark: it may be about to write a
 //!    version whose entry in the unique index would go with its event (0010_retention.sql).
 //! 4. A removal deletes rows that no append touches, and takes no lock that an append waits for.
+//!
+//! In a partitioned log, what fills a partition goes with it (`partition_removal.rs`); rows are deleted
+//! of the rest.
 
 use std::time::{Duration, Instant};
 
@@ -62,7 +65,7 @@ const STILL_OPEN: &str = "SELECT ARRAY(
     SELECT l.virtualxid FROM pg_catalog.pg_locks l WHERE l.locktype = 'virtualxid')";
 
 /// How long a removal waits for transactions that began before its mark.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Somebody holds a transaction open that began before the mark.
@@ -119,7 +122,7 @@ impl PostgresStore {
         Ok(self.reads.get().await?)
     }
 
-    async fn retention_row(
+    pub(crate) async fn retention_row(
         &self,
         sql: &'static str,
         parameters: &[&(dyn ToSql + Sync)],
@@ -132,8 +135,13 @@ impl PostgresStore {
     /// Waits until no append that read before the mark is under way; gives the mark. It may have been
     /// raised since, so what goes is what this one covers.
     async fn settled_mark(&self, row: &Row) -> Result<i64, Error> {
+        self.settle(row.try_get(0)?).await?;
+        Ok(row.try_get(1)?)
+    }
+
+    /// Waits until these transactions have ended.
+    pub(crate) async fn settle(&self, mut open: Vec<String>) -> Result<(), Error> {
         let begin = Instant::now();
-        let mut open: Vec<String> = row.try_get(0)?;
         while !open.is_empty() {
             if begin.elapsed() > PATIENCE {
                 return Err(Held.into());
@@ -141,7 +149,7 @@ impl PostgresStore {
             tokio::time::sleep(PAUSE).await;
             open = self.retention_row(STILL_OPEN, &[&open]).await?.try_get(0)?;
         }
-        Ok(row.try_get(1)?)
+        Ok(())
     }
 
     async fn remove(
@@ -160,6 +168,9 @@ impl PostgresStore {
             }
             None => {
                 let mark = self.settled_mark(&self.retention_row(MARK_OF_LOG, &[]).await?).await?;
+                if let Some(removed) = self.remove_partitions(mark, limit).await? {
+                    return Ok(Some(removed));
+                }
                 self.retention_row(REMOVE_FROM_LOG, &[&limit, &mark]).await?
             }
         };
@@ -168,7 +179,7 @@ impl PostgresStore {
         Ok(reached.map(|reached| (from_i64(reached), events)))
     }
 
-    async fn marked_row(
+    pub(crate) async fn marked_row(
         &self,
         sql: &'static str,
         parameters: &[&(dyn ToSql + Sync)],

@@ -54,6 +54,25 @@ pub(crate) fn of_statement_within(error: &Error) -> MeaningWithin {
     }
 }
 
+/// True if a row was meant for a partition of the log that doesn't exist yet.
+///
+/// Both errors of that kind name no constraint. Those that are named stand on the first partition while
+/// it is being made (0011_partitions.sql). Any other check is somebody else's and refuses the data.
+pub(crate) fn is_end_of_partition(error: &Error) -> bool {
+    let ends = ["events_up_to", "event_tags_up_to"];
+    error.as_db_error().is_some_and(|db| {
+        *db.code() == SqlState::CHECK_VIOLATION
+            && db.constraint().is_none_or(|name| ends.contains(&name))
+    })
+}
+
+/// True if other transactions hold locks that the statement needs: a lock_timeout, or a deadlock.
+pub(crate) fn is_lock_in_the_way(error: &Error) -> bool {
+    error.code().is_some_and(|code| {
+        [SqlState::LOCK_NOT_AVAILABLE, SqlState::T_R_DEADLOCK_DETECTED].contains(code)
+    })
+}
+
 /// True if connecting again can't help before somebody changes something: wrong password or user,
 /// no such database, no right to connect.
 pub(crate) fn is_refusal_to_connect(error: &Error) -> bool {

@@ -6,6 +6,8 @@
 mod conditions;
 #[path = "postgres_log/opening.rs"]
 mod opening;
+#[path = "postgres_log/partitions.rs"]
+mod partitions;
 #[path = "postgres_log/raw_session.rs"]
 mod raw_session;
 #[path = "postgres_log/short_ways.rs"]

@@ -22,6 +22,11 @@ type Turn = u64;
 /// in pairs.
 const CONDITIONAL_APPENDS: usize = 100;
 
+/// Beside a batch that is being written, another begins once it has a half of that one's size.
+const CROWD_PER_BATCH: usize = 2;
+/// This many appends are worth a batch whatever is being written.
+const AMPLE: usize = 100;
+
 /// Appends that wait for a batch.
 ///
 /// An append waits for every earlier one that shares a stream with it, and for nothing else. Turns
@@ -37,6 +42,8 @@ pub(super) struct Queue {
     ready: BTreeMap<Turn, Waiting>,
     /// True while a batch of conditional appends is written (invariant 3).
     has_conditions_in_flight: bool,
+    /// How many appends without a condition are being written.
+    plain_in_flight: usize,
     pub(super) is_closed: bool,
 }
 
@@ -63,16 +70,25 @@ impl Queue {
         }
     }
 
-    /// True if [`Queue::take_batch`] would find something. (Where conditions are in flight it may say
+    /// True if enough is ready for a batch (invariant 4). (Where conditions are in flight it may say
     /// so in vain: a worker that wakes and finds nothing goes back to sleep.)
-    pub(super) fn has_ready(&self) -> bool {
-        !self.ready.is_empty()
+    pub(super) fn has_batch(&self) -> bool {
+        let ready = self.ready.len();
+        ready > 0 && (ready * CROWD_PER_BATCH >= self.plain_in_flight || ready >= AMPLE)
     }
 
-    /// Takes the next batch; empty if nothing is ready. The appends keep their streams until they
-    /// are [released](Self::release_batch).
+    /// True while a batch is being written.
+    pub(super) fn is_any_in_flight(&self) -> bool {
+        self.plain_in_flight > 0 || self.has_conditions_in_flight
+    }
+
+    /// Takes the next batch; empty if there isn't enough for one. The appends keep their streams
+    /// until they are [released](Self::release_batch).
     pub(super) fn take_batch(&mut self, limits: &PipelineLimits) -> Vec<Waiting> {
         let mut batch: Vec<Waiting> = Vec::new();
+        if !self.has_batch() {
+            return batch;
+        }
         let (mut events, mut bytes) = (0, 0);
         let mut from = 0;
         let mut is_of_conditions = None;
@@ -103,7 +119,10 @@ impl Queue {
             bytes += more_bytes;
             batch.extend(self.ready.remove(&turn));
         }
-        self.has_conditions_in_flight |= is_of_conditions == Some(true);
+        match is_of_conditions {
+            Some(true) => self.has_conditions_in_flight = true,
+            _ => self.plain_in_flight += batch.len(),
+        }
         batch
     }
 
@@ -111,6 +130,8 @@ impl Queue {
     pub(super) fn release_batch(&mut self, batch: &[Append]) {
         if batch.iter().any(|append| append.condition().is_some()) {
             self.has_conditions_in_flight = false;
+        } else {
+            self.plain_in_flight -= batch.len();
         }
         for append in batch {
             self.release(append);

@@ -1,6 +1,7 @@
 //! The pipeline in front of a writer whose every step the test decides.
 
 mod conditional;
+mod crowd;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -46,14 +46,17 @@ impl Shared {
 
     /// Queues an append, unless the pipeline closed while it waited for room.
     pub(super) fn push(&self, waiting: Waiting) -> Result<(), AppendError> {
-        {
+        let has_batch = {
             let mut queue = self.queue();
             if queue.is_closed {
                 return Err(AppendError::Closed);
             }
             queue.push(waiting);
+            queue.has_batch()
+        };
+        if has_batch {
+            self.wake.notify_one();
         }
-        self.wake.notify_one();
         Ok(())
     }
 
@@ -65,12 +68,12 @@ impl Shared {
 
     /// Gives back the streams of `batch` (invariant 5: called by its drop).
     pub(super) fn release(&self, batch: &[crate::Append]) {
-        let has_ready = {
+        let has_batch = {
             let mut queue = self.queue();
             queue.release_batch(batch);
-            queue.has_ready()
+            queue.has_batch()
         };
-        if has_ready {
+        if has_batch {
             self.wake.notify_one();
         }
     }
@@ -88,7 +91,7 @@ impl Shared {
             let (taken, has_more, is_closed) = {
                 let mut queue = self.queue();
                 let taken = queue.take_batch(&self.limits);
-                (taken, queue.has_ready(), queue.is_closed)
+                (taken, queue.has_batch(), queue.is_closed)
             };
             if !taken.is_empty() {
                 if has_more {
@@ -100,6 +103,11 @@ impl Shared {
                 return None;
             }
             woken.await;
+            // Whoever was answered with the one that woke this worker is about to append, too. A
+            // caller that is alone waits for nobody.
+            if self.queue().is_any_in_flight() {
+                tokio::task::yield_now().await;
+            }
         }
     }
 }
@@ -123,12 +131,18 @@ pub(super) async fn supervise(shared: Arc<Shared>) {
 
 async fn work(shared: Arc<Shared>) {
     while let Some(batch) = shared.next_batch().await {
+        let callers = batch.appends().len();
         let first_pause = shared.limits.first_pause;
         let outcomes = batch::settle(&*shared.writer, batch.appends(), first_pause).await;
         let has_appended = outcomes.iter().any(Result::is_ok);
         batch.answer(outcomes);
         if has_appended {
             shared.signal.notify();
+        }
+        // Those who were answered go first: what they append next belongs into the next batch. Taken
+        // at once, it would hold the few that came meanwhile, and a crowd would split into crumbs.
+        if callers > 1 {
+            tokio::task::yield_now().await;
         }
     }
 }

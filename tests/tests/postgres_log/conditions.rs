@@ -55,6 +55,22 @@ async fn a_condition_would_pass_by_an_append_that_took_no_lock_on_its_type_and_t
     }
 }
 
+/// Nor is it, by a condition that doesn't shut others out of what it asks about: neither on the short
+/// way of a single tag nor on the long one.
+#[tokio::test]
+async fn a_condition_would_pass_by_an_append_if_it_shared_its_lock() {
+    let one_tag = Query::of(QueryItem::tagged([tag("x")]));
+    let two_tags = Query::of(QueryItem::tagged([tag("x"), tag("y")]));
+    for (asking, query) in [(Way::Events, one_tag), (Way::Batch, two_tags)] {
+        let database = database().await;
+        open(&database).await.close().await;
+        let shared = ("pg_advisory_xact_lock(k.key)", "pg_advisory_xact_lock_shared(k.key)");
+        Session::open(database.url()).await.change_function(asking.function(), &[shared]).await;
+        let outcome = outcome_beside(&database, query, Way::Batch, "{about:x,about:y}").await;
+        assert!(outcome.is_ok(), "{asking:?}: {outcome:?}");
+    }
+}
+
 /// What becomes of an append on condition that nothing matches `query`, while another that does is
 /// in flight and then commits. An append that waits for it is given the time to begin to.
 async fn outcome_beside(

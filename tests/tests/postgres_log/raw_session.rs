@@ -42,7 +42,8 @@ impl Way {
             }
             Self::Events => {
                 "SELECT positions[1] FROM highwater.append_events(ARRAY[$1::text], '{-2}', '{1}',
-                ARRAY[$2::uuid], ARRAY[$3::text], '{1}', ARRAY[$4::text], ARRAY['{}'::json], NULL)"
+                ARRAY[$2::uuid], ARRAY[$3::text], '{1}', ARRAY[$4::text], ARRAY['{}'::json], NULL,
+                NULL, NULL, NULL)"
             }
             Self::Batch => {
                 "SELECT positions[1] FROM highwater.append_batch(1, '{1}', ARRAY[$1::text], '{-2}',

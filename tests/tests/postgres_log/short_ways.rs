@@ -13,9 +13,8 @@ async fn stops_below_a_drawn_position(way: Way, is_locked: bool) -> bool {
     let (gate, slow) = (Session::open(database.url()).await, Session::open(database.url()).await);
     // A position has been drawn, and its transaction is open.
     let behind = match way {
-        Way::Event => "reached := head OPERATOR(pg_catalog.+) 1;",
         Way::Events => "IF event_tags IS NOT NULL THEN",
-        Way::Batch => "END\n$function$",
+        Way::Event | Way::Batch => "END\n$function$",
     };
     gate.change_function(way.function(), &[(behind, &format!("{PAUSE} {behind}"))]).await;
     if !is_locked {
@@ -81,7 +80,7 @@ async fn a_search_path_captures_nothing_that_runs_with_the_owners_rights() {
     let append = "SELECT * FROM highwater.append_event('test-a', 0, pg_catalog.gen_random_uuid(), 'x', 1, '{}', NULL)";
     caller.run(append).await;
     // The variant with one bare operator runs the caller's.
-    let (whole, bare) = ("OPERATOR(pg_catalog.=) head", "= head");
+    let (whole, bare) = ("expected OPERATOR(pg_catalog.=) h.head", "expected = h.head");
     owner.change_function(Way::Event.function(), &[(whole, bare)]).await;
     caller.run_into_error(append).await;
 }

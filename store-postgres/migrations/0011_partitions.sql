@@ -1,0 +1,325 @@
+-- Partitions of the log by ranges of positions, so that old ones can be taken off in constant time.
+--
+-- A log begins as one table and stays so unless it is partitioned (begin_partitions and
+-- finish_partitions). Then `events` and `event_tags` are parents, events_<n> and event_tags_<n> their
+-- partitions, and the former tables the first of these. Only the newest is *live*, and the next one
+-- doesn't exist before the live one is full: there is no partition for a position behind its end, and
+-- that error tells the appender to call roll_over() and to append again.
+--
+-- A unique index holds within a partition only, but a version must stand for one event of the log and
+-- an id for one append.
+--
+-- # Invariants
+--   1. Every append holds a type lock (shared, one of 64) from before it first looks at the log until
+--      its transaction ends. roll_over() holds all of them exclusively (close_log). So an append that
+--      has its lock before a roll-over has ended when that begins; and one that gets its lock after it
+--      sees, in each later statement, everything that was appended before.
+--   2. roll_over() adds a partition only when the sequence stands at the end of the live one or
+--      behind it, and it never falls. So appends write to the live partition only. With 1: a sealed one
+--      never changes again but by retention, and every append that comes after sees all of it.
+--   3. Hence whoever writes behind version v of a stream either has read v in a sealed partition,
+--      where nothing follows any more, or meets each rival in the unique index of the live one. The
+--      same with ids: those of sealed partitions are looked up (knows_any), those of the live one meet
+--      its unique index.
+--   4. Within a stream positions rise with versions. So the newest event of a stream is in the newest
+--      partition that has any: the live one is asked first, the others newest first, and the first
+--      answer is right.
+--   5. live_events, older_head and knows_any change with the partitions, in one
+--      transaction: under the locks of 1 when a partition is added. They stand in statements that read
+--      a table, because it is there that a session learns of a change before it runs a plan.
+--   6. older_head and knows_any are STABLE: they see the snapshot of the statement that asks, and an
+--      event that retention takes away meanwhile is found or its mark is.
+--   7. A roll-over that is given up leaves the log as it was. What was drawn behind the end is a gap.
+--   8. One at a time adds or takes off partitions (lock 24005).
+-- # Taking a partition off (detach_partition)
+--   9. Marks first (0010_retention.sql): the log's, then those of each stream with events in it, so
+--      that the streams' versions are known without it. It waits for the transactions that have not
+--      seen the marks, and so finds nobody who would look for a version there in vain.
+--  10. The high-water mark doesn't fall: it must stand behind the partition, on an event that stays.
+--  11. The tables go only when the transactions have ended that began before they were taken off: an
+--      older_head of before may still ask them.
+
+-- Where appends look first: the live partition. A view costs a plan nothing but its lock.
+CREATE VIEW highwater.live_events AS SELECT * FROM highwater.events;
+
+-- The version of the newest event of a stream in the sealed partitions, null if there is none;
+-- 9223372036854775807 if it is the stream's tombstone. Without partitions it is a constant that the
+-- planner puts in place of the call. So is the next.
+CREATE FUNCTION highwater.older_head(stream text) RETURNS bigint
+LANGUAGE sql STABLE AS 'SELECT NULL::pg_catalog.int8';
+
+-- Is one of these ids in a sealed partition?
+CREATE FUNCTION highwater.knows_any(ids uuid[]) RETURNS boolean
+LANGUAGE sql STABLE AS 'SELECT false';
+
+-- opening: the first partition, while its constraint is being validated; the log is still one table.
+CREATE TABLE highwater.log_partitions (
+    number      integer PRIMARY KEY,
+    state       text    NOT NULL CHECK (state IN ('opening', 'live', 'sealed', 'detached')),
+    -- It holds the positions behind the first, up to the second.
+    after       bigint  NOT NULL,
+    up_to       bigint  NOT NULL CHECK (up_to > after),
+    -- How many positions the next one gets.
+    span        bigint  NOT NULL CHECK (span > 0),
+    -- The smallest and the greatest id of a sealed one. Ids that rise with time, as new ones do, lie
+    -- behind it and need not be looked up.
+    least_id    uuid,
+    greatest_id uuid,
+    -- Up to here the streams' marks are written, by this transaction at last; or it took it off.
+    prepared_to bigint  NOT NULL DEFAULT 0,
+    changed_by  xid8
+);
+CREATE UNIQUE INDEX log_partitions_one_is_live ON highwater.log_partitions ((true))
+    WHERE state IN ('opening', 'live');
+
+-- Waits until no append is under way and lets none begin before the transaction ends.
+CREATE FUNCTION highwater.close_log() RETURNS void
+LANGUAGE plpgsql VOLATILE
+AS $$
+BEGIN
+    -- In the order in which appends take them. 24002 << 48 | 256, as in append_batch.
+    PERFORM pg_catalog.pg_advisory_xact_lock(((24002::bigint << 48) | 256) + n)
+    FROM pg_catalog.generate_series(0, 63) n;
+END
+$$;
+
+-- The newest sealed partition has a statement of its own: a single one over all of them would lock and
+-- prepare each of them though the first answers. A stream that is nowhere is found missing faster by one
+-- statement for all the rest than by one for each.
+CREATE FUNCTION highwater.write_older_lookups() RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    sealed highwater.log_partitions;
+    heads  text[] := '{}';
+    ids    text := '';
+BEGIN
+    FOR sealed IN
+        SELECT * FROM highwater.log_partitions p WHERE p.state = 'sealed' ORDER BY p.number DESC
+    LOOP
+        heads := heads || format($text$
+        (SELECT CASE WHEN e.type OPERATOR(pg_catalog.=) 'highwater.tombstone' THEN 9223372036854775807
+                     ELSE e.version END
+         FROM highwater.events_%s e
+         WHERE e.stream_id OPERATOR(pg_catalog.=) stream ORDER BY e.version DESC LIMIT 1)$text$,
+            sealed.number);
+        CONTINUE WHEN sealed.least_id IS NULL;
+        ids := ids || format($text$
+    IF greatest_id OPERATOR(pg_catalog.>=) %L::pg_catalog.uuid
+        AND least_id OPERATOR(pg_catalog.<=) %L::pg_catalog.uuid THEN
+        PERFORM FROM pg_catalog.unnest(ids) u(id)
+        WHERE (SELECT 1 FROM highwater.events_%s e
+               WHERE e.event_id OPERATOR(pg_catalog.=) u.id LIMIT 1) IS NOT NULL;
+        IF FOUND THEN RETURN true; END IF;
+    END IF;$text$, sealed.least_id, sealed.greatest_id, sealed.number);
+    END LOOP;
+    -- Every name is qualified: append_event, which asks, has its caller's search path.
+    EXECUTE format($text$
+CREATE OR REPLACE FUNCTION highwater.older_head(stream text) RETURNS bigint
+LANGUAGE plpgsql STABLE AS $function$
+DECLARE
+    head pg_catalog.int8;
+BEGIN
+    head := %s;
+    IF head IS NOT NULL THEN RETURN head; END IF;
+    RETURN coalesce(%s);
+END
+$function$
+$text$, coalesce(heads[1], 'NULL'), coalesce(nullif(array_to_string(heads[2:], ','), ''), 'NULL'));
+    EXECUTE format($text$
+CREATE OR REPLACE FUNCTION highwater.knows_any(ids uuid[]) RETURNS boolean
+LANGUAGE plpgsql STABLE AS $function$
+DECLARE
+    least_id    pg_catalog.uuid := ids[1];
+    greatest_id pg_catalog.uuid := ids[1];
+BEGIN
+    IF ids[2] IS NOT NULL THEN
+        SELECT (pg_catalog.array_agg(u.id ORDER BY u.id))[1],
+            (pg_catalog.array_agg(u.id ORDER BY u.id DESC))[1]
+        INTO least_id, greatest_id FROM pg_catalog.unnest(ids) u(id);
+    END IF;%s
+    RETURN false;
+END
+$function$
+$text$, ids);
+END
+$$;
+
+-- The first of three steps in which the log becomes partitioned, each of which can be repeated; the
+-- second validates what this one constrains (ALTER TABLE … VALIDATE CONSTRAINT, beside which appends
+-- and readers go on). In a partitioned log it changes the span of the partitions to come.
+CREATE FUNCTION highwater.begin_partitions(new_span bigint) RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '100ms'
+AS $$
+DECLARE
+    drawn bigint;
+    first_end bigint;
+BEGIN
+    PERFORM pg_advisory_xact_lock(24005::bigint << 48);
+    UPDATE highwater.log_partitions p SET span = new_span WHERE p.state IN ('opening', 'live');
+    IF FOUND THEN
+        RETURN;
+    END IF;
+    -- Before the sequence is read: what is inserted from now on meets the constraint.
+    LOCK TABLE highwater.events, highwater.event_tags IN ACCESS EXCLUSIVE MODE;
+    SELECT s.last_value INTO drawn FROM highwater.event_position s;
+    -- Room for what is appended while the constraint is validated.
+    first_end := drawn + drawn / 8 + new_span;
+    EXECUTE format('ALTER TABLE highwater.events
+        ADD CONSTRAINT events_up_to CHECK (position <= %s) NOT VALID', first_end);
+    EXECUTE format('ALTER TABLE highwater.event_tags
+        ADD CONSTRAINT event_tags_up_to CHECK (position <= %s) NOT VALID', first_end);
+    INSERT INTO highwater.log_partitions (number, state, after, up_to, span)
+    VALUES (1, 'opening', 0, first_end, new_span);
+END
+$$;
+
+-- The third step: the tables become the first partition of new parents. Nothing is scanned, because
+-- the constraints are valid.
+CREATE FUNCTION highwater.finish_partitions() RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '100ms'
+AS $$
+DECLARE
+    opening highwater.log_partitions;
+    name    text;
+    granted record;
+BEGIN
+    PERFORM pg_advisory_xact_lock(24005::bigint << 48);
+    SELECT * INTO opening FROM highwater.log_partitions p WHERE p.state = 'opening';
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    PERFORM highwater.close_log();
+    LOCK TABLE highwater.events, highwater.event_tags IN ACCESS EXCLUSIVE MODE;
+    FOREACH name IN ARRAY ARRAY['events', 'event_tags'] LOOP
+        EXECUTE format('ALTER TABLE highwater.%I RENAME TO %I', name, name || '_1');
+        EXECUTE format('CREATE TABLE highwater.%I (LIKE highwater.%I INCLUDING DEFAULTS)
+            PARTITION BY RANGE (position)', name, name || '_1');
+        EXECUTE format('ALTER TABLE highwater.%I ATTACH PARTITION highwater.%I
+            FOR VALUES FROM (MINVALUE) TO (%s)', name, name || '_1', opening.up_to + 1);
+        EXECUTE format('ALTER TABLE highwater.%I DROP CONSTRAINT %I', name || '_1', name || '_up_to');
+        -- Whoever might read the table may read the parent.
+        FOR granted IN
+            SELECT a.privilege_type, coalesce(quote_ident(r.rolname), 'PUBLIC') AS grantee, c.relowner
+            FROM pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) a
+            LEFT JOIN pg_roles r ON r.oid = a.grantee
+            WHERE c.oid = format('highwater.%I', name || '_1')::regclass AND a.grantee <> c.relowner
+        LOOP
+            EXECUTE format('GRANT %s ON highwater.%I TO %s', granted.privilege_type, name, granted.grantee);
+        END LOOP;
+        EXECUTE format('ALTER TABLE highwater.%I OWNER TO %I', name, (SELECT r.rolname
+            FROM pg_class c JOIN pg_roles r ON r.oid = c.relowner
+            WHERE c.oid = format('highwater.%I', name || '_1')::regclass));
+    END LOOP;
+    UPDATE highwater.log_partitions p SET state = 'live' WHERE p.number = opening.number;
+END
+$$;
+
+-- Adds the next partition if the live one is full: for at least `wanted` positions, so that the
+-- append that met the end fits. True if there is room now; null if the log has no partitions, so that
+-- no end of one can have been met.
+--
+-- It waits for appends in flight, and later ones wait for it. So it gives up soon where one stays open
+-- (lock_timeout), and is called again.
+CREATE FUNCTION highwater.roll_over(wanted bigint) RETURNS boolean
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '100ms'
+AS $$
+DECLARE
+    live  highwater.log_partitions;
+    drawn bigint;
+    next_end bigint;
+    added integer;
+    name  text;
+BEGIN
+    PERFORM pg_advisory_xact_lock(24005::bigint << 48);
+    SELECT * INTO live FROM highwater.log_partitions p WHERE p.state IN ('opening', 'live');
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    IF live.state = 'opening' THEN
+        RAISE EXCEPTION 'the log is being partitioned and takes no more before that is done'
+            USING ERRCODE = 'lock_not_available';
+    END IF;
+    -- Who met the end has drawn behind it. If the sequence stands before the end, it was another one,
+    -- and somebody has added a partition since.
+    SELECT s.last_value INTO drawn FROM highwater.event_position s;
+    IF drawn < live.up_to THEN
+        RETURN true;
+    END IF;
+    PERFORM highwater.close_log();
+    SELECT s.last_value INTO drawn FROM highwater.event_position s;
+    added := live.number + 1;
+    next_end := drawn + live.span + wanted;
+    FOREACH name IN ARRAY ARRAY['events', 'event_tags'] LOOP
+        EXECUTE format('CREATE TABLE highwater.%I (LIKE highwater.%I INCLUDING ALL)',
+            name || '_' || added, name || '_' || live.number);
+        EXECUTE format('ALTER TABLE highwater.%I ATTACH PARTITION highwater.%I
+            FOR VALUES FROM (%s) TO (%s)', name, name || '_' || added, live.up_to + 1, next_end + 1);
+    END LOOP;
+    EXECUTE format('CREATE OR REPLACE VIEW highwater.live_events AS
+        SELECT * FROM highwater.events_%s', added);
+    EXECUTE format('UPDATE highwater.log_partitions SET state = ''sealed'',
+            least_id = (SELECT e.event_id FROM highwater.events_%1$s e ORDER BY e.event_id LIMIT 1),
+            greatest_id = (SELECT e.event_id FROM highwater.events_%1$s e ORDER BY e.event_id DESC LIMIT 1)
+        WHERE number = %1$s', live.number);
+    INSERT INTO highwater.log_partitions (number, state, after, up_to, span)
+    VALUES (added, 'live', live.up_to, next_end, live.span);
+    PERFORM highwater.write_older_lookups();
+    RETURN true;
+END
+$$;
+
+-- Takes the oldest partition off the log: its tables stay, and are no part of the log any more. Both
+-- marks must be written and settled. It takes as long for a million events as for one.
+CREATE FUNCTION highwater.detach_partition(which integer) RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '100ms'
+AS $$
+DECLARE
+    sealed highwater.log_partitions;
+BEGIN
+    PERFORM pg_advisory_xact_lock(24005::bigint << 48);
+    SELECT * INTO sealed FROM highwater.log_partitions p
+    WHERE p.state = 'sealed' ORDER BY p.number LIMIT 1;
+    IF NOT FOUND OR sealed.number > which THEN
+        RETURN;
+    END IF;
+    IF sealed.number < which OR sealed.prepared_to < sealed.up_to
+        OR sealed.up_to > (SELECT r.removed_to FROM highwater.log_retention r)
+        OR sealed.up_to >= highwater.high_water_mark() THEN
+        RAISE EXCEPTION 'partition % of the log is not ready to be taken off', which
+            USING ERRCODE = 'object_not_in_prerequisite_state';
+    END IF;
+    EXECUTE format('ALTER TABLE highwater.events DETACH PARTITION highwater.events_%s', which);
+    EXECUTE format('ALTER TABLE highwater.event_tags DETACH PARTITION highwater.event_tags_%s', which);
+    UPDATE highwater.log_partitions p
+    SET state = 'detached', changed_by = pg_current_xact_id() WHERE p.number = which;
+    PERFORM highwater.write_older_lookups();
+END
+$$;
+
+-- Drops the tables of a partition that was taken off.
+CREATE FUNCTION highwater.drop_partition(which integer) RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '100ms'
+AS $$
+BEGIN
+    DELETE FROM highwater.log_partitions p WHERE p.number = which AND p.state = 'detached';
+    IF FOUND THEN
+        EXECUTE format('DROP TABLE IF EXISTS highwater.events_%1$s, highwater.event_tags_%1$s', which);
+    END IF;
+END
+$$;
+
+REVOKE ALL ON FUNCTION highwater.close_log, highwater.write_older_lookups, highwater.begin_partitions,
+    highwater.finish_partitions, highwater.roll_over, highwater.detach_partition,
+    highwater.drop_partition FROM PUBLIC;

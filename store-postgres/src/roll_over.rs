@@ -1,0 +1,62 @@
+//! Adds the next partition of the log when an append has met the end of the live one.
+//!
+//! `highwater.roll_over` (0011_partitions.sql) does it, and has the proof. It waits for the appends in
+//! flight and gives up soon, so that one which stays open doesn't stop the others for long: they go on
+//! between the tries, as far as they fit.
+
+use std::time::{Duration, Instant};
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+use deadpool_postgres::Client;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Error, Row};
+
+use crate::sqlstate;
+
+/// How often one append adds a partition and finds that others have filled it meanwhile.
+pub(crate) const ROLL_OVERS: usize = 20;
+
+const ROLL_OVER: &str = "SELECT highwater.roll_over($1)";
+
+/// Makes room for `wanted` events; false if the log isn't partitioned.
+///
+/// Nothing that it leaves behind matters: a partition was added or not.
+pub(crate) async fn roll_over(
+    client: &Client,
+    wanted: usize,
+    patience: Duration,
+) -> Result<bool, Error> {
+    let wanted = i64::try_from(wanted).unwrap_or(i64::MAX);
+    let row = ask_patiently(client, ROLL_OVER, &[&wanted], patience).await?;
+    Ok(row.try_get::<_, Option<bool>>(0)?.unwrap_or(false))
+}
+
+/// Asks again while locks are in the way: each try waits for them for a tenth of a second at most,
+/// and lets the others go on before the next.
+pub(crate) async fn ask_patiently(
+    client: &Client,
+    sql: &'static str,
+    parameters: &[&(dyn ToSql + Sync)],
+    patience: Duration,
+) -> Result<Row, Error> {
+    let begin = Instant::now();
+    let statement = client.prepare_cached(sql).await?;
+    let mut pauses = pauses();
+    loop {
+        match client.query_one(&statement, parameters).await {
+            Err(error) if sqlstate::is_lock_in_the_way(&error) && begin.elapsed() < patience => {
+                tokio::time::sleep(pauses.next().unwrap_or_default()).await;
+            }
+            other => return other,
+        }
+    }
+}
+
+fn pauses() -> impl Iterator<Item = Duration> {
+    ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(5))
+        .with_max_delay(Duration::from_millis(200))
+        .without_max_times()
+        .with_jitter()
+        .build()
+}

@@ -1,0 +1,81 @@
+//! The guards of 0011_partitions.sql, one by one: the race finds what goes wrong without each.
+//!
+//! The functions that append are changed in two ways that do no harm and make faults likely: they look
+//! for heads in all partitions at once, so that no lock on `live_events` holds back a roll-over by
+//! chance, and some take their time between looking and writing, longer than a roll-over takes.
+
+use highwater_tests::conformance::log::oracle::Violation;
+
+use super::race::{Plan, race};
+
+const PLAN: Plan = Plan { events_per_partition: 12, writers: 16, rounds: 30 };
+
+/// Changes a function's text, and fails if a piece isn't there.
+fn changed(function: &str, pieces: &[(&str, &str)]) -> String {
+    let mut sql = format!(
+        "DO $change$ DECLARE body text; BEGIN
+        SELECT pg_get_functiondef(oid) INTO body FROM pg_proc
+        WHERE proname = '{function}' AND pronamespace = 'highwater'::regnamespace;"
+    );
+    for (old, new) in pieces {
+        sql.push_str(&format!(
+            "IF position($old${old}$old$ IN body) = 0 THEN
+                RAISE EXCEPTION '{function} has changed'; END IF;
+            body := replace(body, $old${old}$old$, $new${new}$new$);"
+        ));
+    }
+    sql.push_str("EXECUTE body; END $change$;");
+    sql
+}
+
+const IN_ALL: (&str, &str) = ("highwater.live_events", "highwater.events");
+/// In `append_batch` the streams have been looked at, and nothing is drawn yet.
+const LOOKED: &str = "-- Step 4: draw and write.";
+const SLOWLY: &str = "PERFORM pg_sleep(CASE WHEN random() < 0.3 THEN 0.08 ELSE 0 END);
+    -- Step 4: draw and write.";
+
+fn slow() -> String {
+    ["append_event", "append_events"]
+        .map(|function| changed(function, &[IN_ALL]))
+        .into_iter()
+        .chain([changed("append_batch", &[IN_ALL, (LOOKED, SLOWLY)])])
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn slow_functions_that_ask_all_partitions_keep_every_promise() {
+    let report = race(PLAN, &slow()).await.expect("the oracle holds");
+    assert!(report.partitions > 10 && report.repeated > 20, "{report:?}");
+}
+
+/// A version stands for two events, or an append is told of another one's.
+fn is_doubled(found: &Result<super::race::Report, Violation>) -> bool {
+    matches!(found, Err(Violation::VersionGap { .. } | Violation::Misled { .. }))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_roll_over_that_waits_for_no_append_lets_a_version_be_given_twice() {
+    let locks = "PERFORM pg_catalog.pg_advisory_xact_lock(";
+    let none = changed("close_log", &[(locks, "PERFORM pg_catalog.int8abs(")]);
+    let found = race(PLAN, &(slow() + &none)).await;
+    assert!(is_doubled(&found), "{found:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_append_that_looks_before_it_has_its_lock_gives_a_version_twice() {
+    let lock = "PERFORM pg_advisory_xact_lock_shared(k.key)";
+    let late = "PERFORM pg_advisory_xact_lock_shared(type_locks | (hashtext(u.type) & 63))
+        FROM unnest(event_types) u(type); -- Step 4: draw and write.";
+    let moved = changed("append_batch", &[(lock, "PERFORM int8abs(k.key)"), (LOOKED, late)]);
+    let found = race(PLAN, &(slow() + &moved)).await;
+    assert!(is_doubled(&found), "{found:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_look_at_sealed_partitions_a_repetition_is_appended_again() {
+    let known = "IF FOUND THEN RETURN true; END IF;";
+    let none = changed("write_older_lookups", &[(known, "")]);
+    let found = race(PLAN, &none).await;
+    let is_appended_again = matches!(found, Err(Violation::Misled { .. } | Violation::Lost { .. }));
+    assert!(is_appended_again, "{found:?}");
+}
