@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub struct Sample {
     done: u64,
     elapsed: Duration,
-    latencies: Histogram<u64>,
+    latencies: Histogram<u32>,
 }
 
 /// A sample on its way from one process to another.
@@ -41,9 +41,7 @@ impl Sample {
         let ended = join_all(running).await;
         let elapsed = started.elapsed();
         for task in ended {
-            for micros in task.expect("the measured work succeeds") {
-                latencies.saturating_record(micros.into());
-            }
+            latencies.add(task.expect("the measured work succeeds")).expect("same bounds");
         }
         Self { done: latencies.len(), elapsed, latencies }
     }
@@ -74,7 +72,7 @@ impl Sample {
             done += sample.done;
             elapsed = elapsed.max(sample.elapsed);
             for (micros, count) in sample.latencies {
-                latencies.saturating_record_n(micros, count);
+                latencies.saturating_record_n(micros, u32::try_from(count).unwrap_or(u32::MAX));
             }
         }
         Self { done, elapsed, latencies }
@@ -103,25 +101,23 @@ impl Sample {
     }
 }
 
-/// The latencies, in microseconds. As a list: a histogram for each of a thousand tasks would push
-/// what is measured out of the processor's caches.
-async fn repeat<F, W>(task: usize, started: Instant, length: Duration, work: W) -> Vec<u32>
+async fn repeat<F, W>(task: usize, started: Instant, length: Duration, work: W) -> Histogram<u32>
 where
     W: Fn(usize) -> F,
     F: Future<Output = ()>,
 {
-    let mut latencies = Vec::new();
-    let mut begun = Instant::now();
-    while begun - started < length {
+    let mut latencies = histogram();
+    while started.elapsed() < length {
+        let begun = Instant::now();
         work(task).await;
-        let ended = Instant::now();
-        latencies.push(u32::try_from((ended - begun).as_micros()).unwrap_or(u32::MAX));
-        begun = ended;
+        latencies.saturating_record(begun.elapsed().as_micros() as u64);
     }
     latencies
 }
 
-/// Microseconds, to three digits, up to ten minutes; what is slower counts as ten minutes.
-fn histogram() -> Histogram<u64> {
-    Histogram::new_with_bounds(1, 600_000_000, 3).expect("the bounds are in order")
+/// Microseconds, to two digits, up to ten minutes; what is slower counts as ten minutes. Small, because
+/// each of a thousand tasks has one: with three digits they pushed what is measured out of the
+/// processor's caches, which cost a crowd some ten percent of its throughput.
+fn histogram() -> Histogram<u32> {
+    Histogram::new_with_bounds(1, 600_000_000, 2).expect("the bounds are in order")
 }
