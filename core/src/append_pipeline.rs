@@ -1,8 +1,8 @@
 //! Group commit: appends of many callers in few transactions.
 //!
 //! Callers hand their appends to a bounded [`Queue`](queue::Queue); a few workers take batches from
-//! it, each written by the store's [`BatchWriter`] in one transaction. No timer is involved: while
-//! batches commit, the next one gathers. So one caller alone waits for nobody, and sixty-four
+//! it, each written by the store's [`BatchWriter`] in one transaction. No timer makes batches: while
+//! one commits, the next one gathers. So one caller alone waits for nobody, and sixty-four
 //! callers share a handful of commits. Callers that were just answered get a turn of the scheduler
 //! before the next batch is taken, since many of them append again at once.
 //!
@@ -25,7 +25,8 @@
 //!    leave so much ends with a notification, and a worker looks again after each batch. One append is
 //!    enough while no batch of its kind is in flight; beside one that is, it takes half as many, so
 //!    that a crowd doesn't split into crumbs of a commit each. What is too little waits for that
-//!    batch's end, which notifies.
+//!    batch's end, which notifies, and five milliseconds at most: a batch may be stuck in the database
+//!    behind somebody's lock, and whoever has nothing to do with it must not be.
 //! 5. Streams in flight are released by a guard's drop, and a caller whose answer is dropped unsent
 //!    learns `OutcomeUnknown`. So neither a panic nor the end of the runtime leaves a caller hanging.
 //! 6. An append that counts against the bounds counts until it is answered, so the memory held is

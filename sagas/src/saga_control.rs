@@ -153,8 +153,11 @@ impl SagaControl {
                 .read_all(&selection, after, PAGE)
                 .await
                 .map_err(|source| SagaControlError::Read { key: String::new(), source })?;
-            let is_meant =
-                |stream: &StreamId| self.tenant.is_none() || stream.tenant() == self.tenant;
+            // A tenant's own store has taken the tenant off its streams.
+            let wall = self.recorder.store.tenant();
+            let is_meant = |stream: &StreamId| {
+                self.tenant.is_none() || stream.tenant().or_else(|| wall.cloned()) == self.tenant
+            };
             for event in page.events.iter().filter(|event| is_meant(&event.stream)) {
                 let known = sagas.remove(&event.stream);
                 let folded = Instance::fold(known, event).map_err(|source| {

@@ -100,6 +100,11 @@ DECLARE
     tombstoned constant pg_catalog.int8 := 9223372036854775807;
     taken pg_catalog.text;
 BEGIN
+    -- As in append_batch: what follows must see what was committed while the lock was waited for.
+    IF pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.<>) 'read committed' THEN
+        RAISE EXCEPTION 'append_event needs READ COMMITTED'
+            USING ERRCODE = 'invalid_transaction_state';
+    END IF;
     IF pg_catalog.current_setting('synchronous_commit') OPERATOR(pg_catalog.=) 'off' THEN
         taken := pg_catalog.set_config('synchronous_commit', 'on', true);
     END IF;
@@ -178,6 +183,11 @@ DECLARE
     -- The head of a stream that has ended: nothing goes behind it, whatever is expected.
     tombstoned constant bigint := 9223372036854775807;
 BEGIN
+    -- As in append_batch.
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RAISE EXCEPTION 'append_events needs READ COMMITTED'
+            USING ERRCODE = 'invalid_transaction_state';
+    END IF;
     IF current_setting('synchronous_commit') = 'off' THEN
         PERFORM set_config('synchronous_commit', 'on', true);
     END IF;

@@ -1,7 +1,7 @@
 //! A batch of appends, each to one stream and with a condition on one tag at most, as the arrays that
 //! `highwater.append_events` takes.
 
-use highwater_core::{Append, AppendCondition, EventType, QueryItem};
+use highwater_core::{Append, AppendCondition, EventType, QueryItem, StreamId};
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
@@ -23,8 +23,23 @@ pub(crate) fn are_plain(batch: &[Append]) -> bool {
             }
         }
     }
-    // The function looks into the log, where the batch's own events don't stand yet.
-    !has_conditions || Rivals::among(&batch.iter().collect::<Vec<_>>()).first.is_empty()
+    !has_conditions || !has_rivals(batch)
+}
+
+/// The function looks into the log, where the batch's own events don't stand yet. So no append may ask
+/// about one that comes before it: neither by arrival, where it would have to lose, nor in the arrays'
+/// order, which is that of positions.
+fn has_rivals(batch: &[Append]) -> bool {
+    let mut appends: Vec<_> = batch.iter().collect();
+    let by_arrival = Rivals::among(&appends);
+    appends.sort_by_key(|append| position_key(append));
+    !by_arrival.first.is_empty() || !Rivals::among(&appends).first.is_empty()
+}
+
+/// What appends are sorted by in the arrays. Entries of unique indexes are waited for in the order of
+/// streams (append_batch): so two processes can't wait for each other's.
+fn position_key(append: &Append) -> &StreamId {
+    &append.streams()[0].stream
 }
 
 /// What a condition asks about, if that is one tag.
@@ -85,9 +100,7 @@ impl<'a> PlainArrays<'a> {
     /// If some metadata can't be written as JSON.
     pub(crate) fn of(batch: &'a [Append]) -> Result<Self, serde_json::Error> {
         let mut order: Vec<_> = batch.iter().enumerate().collect();
-        // Entries of unique indexes are waited for in the order of streams (append_batch): so two
-        // processes can't wait for each other's.
-        order.sort_by_key(|(_, append)| &append.streams()[0].stream);
+        order.sort_by_key(|(_, append)| position_key(append));
         let mut arrays = Self::with_room_for(batch.iter().map(Append::event_count).sum());
         let has_conditions = batch.iter().any(|append| append.condition().is_some());
         for (owner, append) in order {
@@ -180,3 +193,31 @@ impl<'a> PlainArrays<'a> {
 }
 
 const NO_TEXTS: &(dyn ToSql + Sync) = &None::<Vec<String>>;
+
+#[cfg(test)]
+mod tests {
+    use highwater_core::{ExpectedVersion, GlobalPosition, NewEvent, Query, Tag};
+
+    use super::*;
+
+    fn append(key: &str, carried: &str, asked: &str) -> Append {
+        let tag = |name: &str| Tag::new("about", name).expect("a valid tag");
+        let event = NewEvent::new("tested", &()).expect("unit is JSON").with_tag(tag(carried));
+        let stream = StreamId::new("test", key).expect("a valid key");
+        let query = Query::of(QueryItem::tagged([tag(asked)]));
+        Append::to(stream, ExpectedVersion::Any, vec![event])
+            .with_condition(AppendCondition::new(query, GlobalPosition::START))
+    }
+
+    #[test]
+    fn nobody_who_asks_about_an_append_is_written_behind_it_unasked() {
+        let strangers = [append("b", "x", "u"), append("a", "y", "v")];
+        assert!(are_plain(&strangers));
+        // The second asks about the first.
+        assert!(!are_plain(&[append("a", "x", "u"), append("b", "y", "x")]));
+        // The first asks about the second, whose stream puts it in front.
+        assert!(!are_plain(&[append("b", "y", "x"), append("a", "x", "u")]));
+        // The first asks about the second, and stays in front of it.
+        assert!(are_plain(&[append("a", "y", "x"), append("b", "x", "u")]));
+    }
+}

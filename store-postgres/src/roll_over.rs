@@ -31,8 +31,8 @@ pub(crate) async fn roll_over(
     Ok(row.try_get::<_, Option<bool>>(0)?.unwrap_or(false))
 }
 
-/// Asks again while locks are in the way: each try waits for them for a tenth of a second at most,
-/// and lets the others go on before the next.
+/// Asks again while locks are in the way: each try waits for one of them for a tenth of a second at
+/// most, and lets the others go on before the next.
 pub(crate) async fn ask_patiently(
     client: &Client,
     sql: &'static str,

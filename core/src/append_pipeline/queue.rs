@@ -40,6 +40,8 @@ pub(super) struct Queue {
     blocked: HashMap<Turn, (Waiting, usize)>,
     /// Appends that hold all of their streams.
     ready: BTreeMap<Turn, Waiting>,
+    /// How many of these have a condition.
+    ready_conditional: usize,
     /// True while a batch of conditional appends is written (invariant 3).
     has_conditions_in_flight: bool,
     /// How many appends without a condition are being written.
@@ -64,17 +66,33 @@ impl Queue {
             }
         }
         if waits_for == 0 {
-            self.ready.insert(turn, waiting);
+            self.make_ready(turn, waiting);
         } else {
             self.blocked.insert(turn, (waiting, waits_for));
         }
     }
 
-    /// True if enough is ready for a batch (invariant 4). (Where conditions are in flight it may say
-    /// so in vain: a worker that wakes and finds nothing goes back to sleep.)
+    /// True if enough is ready for a batch (invariant 4).
     pub(super) fn has_batch(&self) -> bool {
-        let ready = self.ready.len();
+        self.is_condition_next() || self.is_crowd()
+    }
+
+    /// True if appends without a condition are ready, few beside those in flight (invariant 4).
+    pub(super) fn has_few(&self) -> bool {
+        self.ready_plain() > 0 && !self.is_crowd()
+    }
+
+    fn is_condition_next(&self) -> bool {
+        self.ready_conditional > 0 && !self.has_conditions_in_flight
+    }
+
+    fn is_crowd(&self) -> bool {
+        let ready = self.ready_plain();
         ready > 0 && (ready * CROWD_PER_BATCH >= self.plain_in_flight || ready >= AMPLE)
+    }
+
+    fn ready_plain(&self) -> usize {
+        self.ready.len() - self.ready_conditional
     }
 
     /// True while a batch is being written.
@@ -82,11 +100,12 @@ impl Queue {
         self.plain_in_flight > 0 || self.has_conditions_in_flight
     }
 
-    /// Takes the next batch; empty if there isn't enough for one. The appends keep their streams
-    /// until they are [released](Self::release_batch).
-    pub(super) fn take_batch(&mut self, limits: &PipelineLimits) -> Vec<Waiting> {
+    /// Takes the next batch; empty if there isn't enough for one, unless few are taken, too. The
+    /// appends keep their streams until they are [released](Self::release_batch).
+    pub(super) fn take_batch(&mut self, limits: &PipelineLimits, takes_few: bool) -> Vec<Waiting> {
         let mut batch: Vec<Waiting> = Vec::new();
-        if !self.has_batch() {
+        let takes_plain = takes_few || self.is_crowd();
+        if !takes_plain && !self.is_condition_next() {
             return batch;
         }
         let (mut events, mut bytes) = (0, 0);
@@ -102,9 +121,8 @@ impl Queue {
                 self.leave_out(turn);
                 continue;
             }
-            if is_conditional && self.has_conditions_in_flight
-                || *is_of_conditions.get_or_insert(is_conditional) != is_conditional
-            {
+            let may_go = if is_conditional { !self.has_conditions_in_flight } else { takes_plain };
+            if !may_go || *is_of_conditions.get_or_insert(is_conditional) != is_conditional {
                 continue;
             }
             if is_conditional && batch.len() == CONDITIONAL_APPENDS {
@@ -117,7 +135,7 @@ impl Queue {
             }
             events += more_events;
             bytes += more_bytes;
-            batch.extend(self.ready.remove(&turn));
+            batch.extend(self.take_ready(turn));
         }
         match is_of_conditions {
             Some(true) => self.has_conditions_in_flight = true,
@@ -160,13 +178,24 @@ impl Queue {
         *waits_for -= 1;
         if *waits_for == 0 {
             let (waiting, _) = blocked.remove();
-            self.ready.insert(turn, waiting);
+            self.make_ready(turn, waiting);
         }
     }
 
     fn leave_out(&mut self, turn: Turn) {
-        if let Some(waiting) = self.ready.remove(&turn) {
+        if let Some(waiting) = self.take_ready(turn) {
             self.release(&waiting.append);
         }
+    }
+
+    fn make_ready(&mut self, turn: Turn, waiting: Waiting) {
+        self.ready_conditional += usize::from(waiting.append.condition().is_some());
+        self.ready.insert(turn, waiting);
+    }
+
+    fn take_ready(&mut self, turn: Turn) -> Option<Waiting> {
+        let waiting = self.ready.remove(&turn)?;
+        self.ready_conditional -= usize::from(waiting.append.condition().is_some());
+        Some(waiting)
     }
 }

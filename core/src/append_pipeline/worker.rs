@@ -1,6 +1,7 @@
 //! The tasks behind a pipeline: workers that take batches, and the supervisor that keeps them alive.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -11,6 +12,10 @@ use super::queue::{Queue, Waiting};
 use super::{BatchWriter, batch};
 use crate::{AppendError, AppendSignal};
 
+/// How long appends that are few beside a batch in flight wait for its end. It may be stuck behind
+/// somebody's lock, and they have nothing to do with it.
+const PATIENCE_OF_FEW: Duration = Duration::from_millis(5);
+
 /// What callers, workers and the supervisor share.
 pub(super) struct Shared {
     writer: Box<dyn BatchWriter>,
@@ -18,7 +23,7 @@ pub(super) struct Shared {
     signal: AppendSignal,
     pub(super) room: Room,
     queue: Mutex<Queue>,
-    /// Wakes one worker per append, all of them when the pipeline closes.
+    /// Wakes a worker for what it may take or must keep an eye on, all of them when the pipeline closes.
     wake: Notify,
 }
 
@@ -46,15 +51,17 @@ impl Shared {
 
     /// Queues an append, unless the pipeline closed while it waited for room.
     pub(super) fn push(&self, waiting: Waiting) -> Result<(), AppendError> {
-        let has_batch = {
+        let is_wanted = {
             let mut queue = self.queue();
             if queue.is_closed {
                 return Err(AppendError::Closed);
             }
+            let had_few = queue.has_few();
             queue.push(waiting);
-            queue.has_batch()
+            // The first of few starts a worker's clock, the rest leave it running.
+            queue.has_batch() || !had_few && queue.has_few()
         };
-        if has_batch {
+        if is_wanted {
             self.wake.notify_one();
         }
         Ok(())
@@ -68,12 +75,12 @@ impl Shared {
 
     /// Gives back the streams of `batch` (invariant 5: called by its drop).
     pub(super) fn release(&self, batch: &[crate::Append]) {
-        let has_batch = {
+        let is_wanted = {
             let mut queue = self.queue();
             queue.release_batch(batch);
-            queue.has_batch()
+            queue.has_batch() || queue.has_few()
         };
-        if has_batch {
+        if is_wanted {
             self.wake.notify_one();
         }
     }
@@ -83,18 +90,20 @@ impl Shared {
     /// Appends that are still blocked then wait for a batch in flight, and the worker that writes
     /// it comes here again before it ends.
     async fn next_batch(self: &Arc<Self>) -> Option<Batch> {
+        let mut is_late = false;
         loop {
             let woken = self.wake.notified();
             tokio::pin!(woken);
             // From here on no notification is missed, whatever happens before the await.
             woken.as_mut().enable();
-            let (taken, has_more, is_closed) = {
+            let (taken, has_batch, has_few, is_closed) = {
                 let mut queue = self.queue();
-                let taken = queue.take_batch(&self.limits);
-                (taken, queue.has_batch(), queue.is_closed)
+                let is_closed = queue.is_closed;
+                let taken = queue.take_batch(&self.limits, is_late || is_closed);
+                (taken, queue.has_batch(), queue.has_few(), is_closed)
             };
             if !taken.is_empty() {
-                if has_more {
+                if has_batch || has_few {
                     self.wake.notify_one();
                 }
                 return Some(Batch::new(self.clone(), taken));
@@ -102,10 +111,15 @@ impl Shared {
             if is_closed {
                 return None;
             }
-            woken.await;
+            is_late = if has_few {
+                tokio::time::timeout(PATIENCE_OF_FEW, woken).await.is_err()
+            } else {
+                woken.await;
+                false
+            };
             // Whoever was answered with the one that woke this worker is about to append, too. A
             // caller that is alone waits for nobody.
-            if self.queue().is_any_in_flight() {
+            if !is_late && self.queue().is_any_in_flight() {
                 tokio::task::yield_now().await;
             }
         }

@@ -112,6 +112,8 @@ impl Vault {
     /// readable. Other processes go on with the key in their memory until it is too old. Returns the
     /// new key's number, or `None` if the subject was forgotten.
     ///
+    /// A tenant's subject is named [in full](Subject::in_tenant) here.
+    ///
     /// # Errors
     /// [`KeyError`].
     ///

@@ -104,6 +104,11 @@ impl StoreLayer for ArchivedLog {
         &*self.store
     }
 
+    /// Two reads at a time would each scan the archive anew: one place is kept.
+    fn pages_ahead(&self) -> usize {
+        1
+    }
+
     fn snapshots(&self) -> Option<&dyn SnapshotStore> {
         self.store.snapshots()
     }

@@ -221,6 +221,12 @@ pub trait EventStore: CheckpointStore + Send + Sync + 'static {
         None
     }
 
+    /// How many pages one reader that catches up asks for at a time, while it is busy with another. A
+    /// store that wraps another one MUST pass on the other's.
+    fn pages_ahead(&self) -> usize {
+        2
+    }
+
     /// Takes no more appends, and returns once those in flight have ended.
     async fn close(&self);
 }

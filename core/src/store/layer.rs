@@ -110,6 +110,10 @@ pub trait StoreLayer: Send + Sync + 'static {
         self.inner().tenant()
     }
 
+    fn pages_ahead(&self) -> usize {
+        self.inner().pages_ahead()
+    }
+
     async fn close(&self) {
         self.inner().close().await;
     }
@@ -183,6 +187,10 @@ impl<L: StoreLayer> EventStore for L {
 
     fn tenant(&self) -> Option<&TenantId> {
         StoreLayer::tenant(self)
+    }
+
+    fn pages_ahead(&self) -> usize {
+        StoreLayer::pages_ahead(self)
     }
 
     async fn close(&self) {

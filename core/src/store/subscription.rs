@@ -33,8 +33,6 @@ use crate::{GlobalPosition, Selection};
 const SHORTEST_POLL: Duration = Duration::from_millis(5);
 /// How long the wait grows to on a quiet log: what a missed wake-up costs at most.
 const LONGEST_POLL: Duration = Duration::from_millis(100);
-/// How many pages of a dense log are on their way at most. A third made nothing faster.
-const PAGES_AHEAD: usize = 2;
 
 /// Reads the log page by page, first what is there, then what comes.
 ///
@@ -49,7 +47,7 @@ pub struct Subscription {
     page_size: usize,
     signal: AppendSignal,
     poll: Duration,
-    /// In order of position, [`PAGES_AHEAD`] at most.
+    /// In order of position, [`EventStore::pages_ahead`] at most.
     ahead: VecDeque<ReadAhead>,
 }
 
@@ -99,11 +97,11 @@ impl Subscription {
         loop {
             let page = self.read().await?;
             if page.read_to > self.after {
-                let is_dense = self.is_dense(&page);
+                let ahead = if self.is_dense(&page) { self.store.pages_ahead() } else { 1 };
                 self.after = page.read_to;
                 self.poll = SHORTEST_POLL;
                 if !page.is_last {
-                    self.read_ahead(if is_dense { PAGES_AHEAD } else { 1 });
+                    self.read_ahead(ahead);
                 }
                 return Ok(page);
             }
@@ -118,6 +116,7 @@ impl Subscription {
                 self.ahead.clear(); // invariant 2
                 break;
             }
+            let asked = ahead.after;
             // Kept until it has come: a dropped call leaves it to the next one.
             let read = (&mut ahead.page).await;
             self.ahead.pop_front();
@@ -125,7 +124,9 @@ impl Subscription {
                 Ok(Ok(page)) if page.read_to > self.after => return Ok(self.unread(page)),
                 // The log ended here then. It may have grown since.
                 Ok(Ok(_)) => {}
-                Ok(Err(error)) => return Err(error),
+                Ok(Err(error)) if asked == self.after => return Err(error),
+                // What ails a place in front of this one (it was truncated, say) needn't ail this.
+                Ok(Err(_)) => {}
                 Err(error) => {
                     if let Ok(panic) = error.try_into_panic() {
                         resume_unwind(panic);
@@ -144,8 +145,12 @@ impl Subscription {
     }
 
     /// Whether few positions in `page` hold no event that is wanted. Elsewhere two pages would share
-    /// so much that reading both at a time gains nothing.
+    /// so much that reading both at a time gains nothing. A stream's index begins at one of its own
+    /// events, and where the first page will end isn't known.
     fn is_dense(&self, page: &Page) -> bool {
+        if matches!(self.selection, Selection::Stream(_)) {
+            return false;
+        }
         let (positions, events) = (page.read_to.get() - self.after.get(), page.events.len());
         positions <= (events + events / 4) as u64
     }

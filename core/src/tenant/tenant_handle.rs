@@ -19,6 +19,8 @@ pub struct TenantHandle {
     commands: CommandHandler,
     boundaries: Boundaries,
     vault: Option<Vault>,
+    /// Whose part of a log the application is itself confined to.
+    wall: Option<TenantId>,
 }
 
 impl TenantHandle {
@@ -29,12 +31,14 @@ impl TenantHandle {
         vault: Option<&Vault>,
         tenant: &TenantId,
     ) -> Self {
+        let wall = log.tenant().cloned();
         let store: Arc<dyn EventStore> = Arc::new(TenantStore::new(log, tenant));
         Self {
             tenant: tenant.clone(),
             commands: commands.within_tenant(tenant),
             boundaries: boundaries.within(store.clone()),
             vault: vault.cloned(),
+            wall,
             store,
         }
     }
@@ -85,6 +89,9 @@ impl TenantHandle {
     /// The subject is forgotten or not: forget it again.
     pub async fn forget(&self, subject: &Subject) -> Result<(), ForgetError> {
         let vault = self.vault.as_ref().ok_or(ForgetError::NoVault)?;
+        if let Some(wall) = self.wall.as_ref().filter(|wall| **wall != self.tenant) {
+            return Err(ForgetError::OtherTenant { tenant: wall.clone() });
+        }
         vault.forget_within(Some(&self.tenant), subject).await?;
         self.commands.drop_warm_aggregates();
         Ok(())

@@ -232,6 +232,10 @@ impl EventStore for TenantStore {
         Some(self.terms.tenant())
     }
 
+    fn pages_ahead(&self) -> usize {
+        self.inner.pages_ahead()
+    }
+
     async fn close(&self) {
         *self.is_closed.write().await = true;
     }

@@ -104,6 +104,7 @@ macro_rules! enrol_event_store {
                     a_condition_and_an_expected_version_must_both_hold,
                     the_events_of_the_append_itself_do_not_count,
                     of_many_appends_on_the_same_decision_one_succeeds,
+                    nobody_is_put_behind_a_match_that_came_at_the_same_moment,
                     appends_with_disjoint_conditions_do_not_fail_each_other,
                     a_query_with_many_items_is_answered,
                 }

@@ -2,7 +2,7 @@
 
 use super::*;
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn beside_a_large_batch_the_next_begins_once_it_has_half_its_size() {
     let mut bench = Bench::start(PipelineLimits::new().with_batches_in_flight(2));
     let _first = bench.append(to("first")).await;
@@ -30,7 +30,7 @@ async fn beside_a_large_batch_the_next_begins_once_it_has_half_its_size() {
     beside.commit();
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_is_too_little_for_a_batch_of_its_own_goes_when_the_one_in_flight_ends() {
     let mut bench = Bench::start(PipelineLimits::new().with_batches_in_flight(2));
     let _first = bench.append(to("first")).await;
@@ -49,4 +49,28 @@ async fn what_is_too_little_for_a_batch_of_its_own_goes_when_the_one_in_flight_e
     drop(crowd);
     bench.handed().await.commit();
     assert!(one.await.expect("no panic").is_ok());
+}
+
+/// The batch in flight may wait for a lock that a caller holds who is about to append.
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_is_stuck_holds_nobody_who_has_nothing_to_do_with_it() {
+    let mut bench = Bench::start(PipelineLimits::new().with_batches_in_flight(2));
+    let _first = bench.append(to("first")).await;
+    let first = bench.handed().await;
+    let _second = bench.append(to("second")).await;
+    let second = bench.handed().await;
+    for key in 0..8 {
+        drop(bench.append(to(&format!("crowd-{key}"))).await);
+    }
+    first.commit();
+    let stuck = bench.handed().await;
+    second.commit();
+    for key in ["one", "two"] {
+        let caller = bench.append(to(key)).await;
+        assert!(bench.has_handed_nothing_more().await);
+        // Nothing but the clock moves.
+        bench.handed().await.commit();
+        assert!(caller.await.expect("no panic").is_ok());
+    }
+    stuck.commit();
 }

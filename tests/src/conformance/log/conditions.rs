@@ -134,6 +134,28 @@ pub async fn of_many_appends_on_the_same_decision_one_succeeds(log: &dyn LogFact
     }
 }
 
+/// Two at the same moment, of which the first asks about what the second adds, and not the other way
+/// round: whichever way the store puts them together, none of them stands behind what it forbade. Both
+/// orders of their streams, because a store may write in that order.
+pub async fn nobody_is_put_behind_a_match_that_came_at_the_same_moment(log: &dyn LogFactory) {
+    let store = log.open().await;
+    for round in 0..12 {
+        let decided_at = store.high_water_mark().await.unwrap();
+        let (door, bell) = (format!("door:{round}"), format!("bell:{round}"));
+        let (asks, adds) = if round % 2 == 0 { ("z", "a") } else { ("a", "z") };
+        let asking = to_any(&stream(&format!("{asks}.{round}")), vec![event("closed")])
+            .with_condition(AppendCondition::new(query_tagged(&[&door]), decided_at));
+        let adding = to_any(&stream(&format!("{adds}.{round}")), vec![tagged("opened", &[&door])])
+            .with_condition(AppendCondition::new(query_tagged(&[&bell]), decided_at));
+        let (asked, added) = tokio::join!(store.append(asking), store.append(adding));
+        let added = added.expect("nobody rang");
+        match asked {
+            Ok(asked) => assert!(asked.position < added.position, "{asked:?} behind {added:?}"),
+            Err(error) => assert!(matches!(error, AppendError::ConditionFailed), "{error:?}"),
+        }
+    }
+}
+
 /// Conditions about different things don't fail each other, however concurrent.
 pub async fn appends_with_disjoint_conditions_do_not_fail_each_other(log: &dyn LogFactory) {
     let handles = [log.open().await, log.open().await];

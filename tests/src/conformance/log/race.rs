@@ -209,11 +209,13 @@ impl Appender {
     }
 
     /// Decides on what it has read of the log, and appends only if nothing was added to that; if
-    /// something was, it decides again, a few times.
+    /// something was, it decides again, a few times. What it asks about need not be what it adds to.
     async fn decide(&mut self) -> Result<(), Violation> {
         for _ in 0..DECISIONS {
-            let decision = self.decision_on(query_tagged(&["hot:1"])).await?;
-            let append = to_any(&self.own_stream(), vec![tagged("decided", &["hot:1"])])
+            let hot = |number: usize| ["hot:1", "hot:2", "hot:3"][number % 3];
+            let (asked, added) = (hot(self.attempts.len()), hot(self.attempts.len() / 3));
+            let decision = self.decision_on(query_tagged(&[asked])).await?;
+            let append = to_any(&self.own_stream(), vec![tagged("decided", &[added])])
                 .with_condition(decision.condition.clone());
             let made = self.attempts.len();
             self.append_decided(append, Some(decision)).await?;
