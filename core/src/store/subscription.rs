@@ -38,8 +38,8 @@ const LONGEST_POLL: Duration = Duration::from_millis(100);
 ///
 /// It sees every event of its selection once and in order. Behind the end of the log it holds two
 /// pages at most, beside the one that its caller has: they are read while the caller is busy, each
-/// over a connection of its own. At the end, it is woken by this process's own appends and polls for those of others, from every 5 ms on a busy log
-/// to every 100 ms on a quiet one.
+/// over a connection of its own. At the end, it is woken by this process's own appends and polls for
+/// those of others, from every 5 ms on a busy log to every 100 ms on a quiet one.
 pub struct Subscription {
     store: Arc<dyn EventStore>,
     selection: Selection,
