@@ -1,7 +1,7 @@
 -- The way into the log: three functions, each called as a statement of its own, so that the
 -- transaction ends with it. append_event and append_events are short ways for what most appends are,
--- one stream each and no condition; append_batch takes everything and says precisely what became of
--- each append.
+-- one stream each and no condition, or (append_events) one on a single tag; append_batch takes
+-- everything and says precisely what became of each append.
 --
 -- SECURITY DEFINER: whoever may append needs no right to insert, so nobody can insert past the locks.
 --

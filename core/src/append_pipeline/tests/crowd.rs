@@ -2,20 +2,26 @@
 
 use super::*;
 
-#[tokio::test(start_paused = true)]
-async fn beside_a_large_batch_the_next_begins_once_it_has_half_its_size() {
+/// One of two workers writes a batch of `size`, and the other has nothing to do.
+async fn beside_a_batch_of(size: usize) -> (Bench, Handed) {
     let mut bench = Bench::start(PipelineLimits::new().with_batches_in_flight(2));
     let _first = bench.append(to("first")).await;
     let first = bench.handed().await;
     let _second = bench.append(to("second")).await;
     let second = bench.handed().await;
-    for key in 0..4 {
+    for key in 0..size {
         drop(bench.append(to(&format!("crowd-{key}"))).await);
     }
     first.commit();
     let crowd = bench.handed().await;
-    assert_eq!(crowd.batch.len(), 4);
+    assert_eq!(crowd.batch.len(), size);
     second.commit();
+    (bench, crowd)
+}
+
+#[tokio::test(start_paused = true)]
+async fn beside_a_large_batch_the_next_begins_once_it_has_half_its_size() {
+    let (mut bench, crowd) = beside_a_batch_of(4).await;
     let _one = bench.append(to("one")).await;
     assert!(bench.has_handed_nothing_more().await, "one is too few beside four");
     let _two = bench.append(to("two")).await;
@@ -32,17 +38,7 @@ async fn beside_a_large_batch_the_next_begins_once_it_has_half_its_size() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_too_little_for_a_batch_of_its_own_goes_when_the_one_in_flight_ends() {
-    let mut bench = Bench::start(PipelineLimits::new().with_batches_in_flight(2));
-    let _first = bench.append(to("first")).await;
-    let first = bench.handed().await;
-    let _second = bench.append(to("second")).await;
-    let second = bench.handed().await;
-    for key in 0..4 {
-        drop(bench.append(to(&format!("crowd-{key}"))).await);
-    }
-    first.commit();
-    let crowd = bench.handed().await;
-    second.commit();
+    let (mut bench, crowd) = beside_a_batch_of(4).await;
     let one = bench.append(to("one")).await;
     assert!(bench.has_handed_nothing_more().await);
     // However it ends: the writer panics.
@@ -54,17 +50,7 @@ async fn what_is_too_little_for_a_batch_of_its_own_goes_when_the_one_in_flight_e
 /// The batch in flight may wait for a lock that a caller holds who is about to append.
 #[tokio::test(start_paused = true)]
 async fn a_batch_that_is_stuck_holds_nobody_who_has_nothing_to_do_with_it() {
-    let mut bench = Bench::start(PipelineLimits::new().with_batches_in_flight(2));
-    let _first = bench.append(to("first")).await;
-    let first = bench.handed().await;
-    let _second = bench.append(to("second")).await;
-    let second = bench.handed().await;
-    for key in 0..8 {
-        drop(bench.append(to(&format!("crowd-{key}"))).await);
-    }
-    first.commit();
-    let stuck = bench.handed().await;
-    second.commit();
+    let (mut bench, stuck) = beside_a_batch_of(8).await;
     for key in ["one", "two"] {
         let caller = bench.append(to(key)).await;
         assert!(bench.has_handed_nothing_more().await);
