@@ -1,11 +1,13 @@
--- The way into the log: three functions, each called as a statement of its own, so that the
+-- The way into the log: four functions, each called as a statement of its own, so that the
 -- transaction ends with it. append_event and append_events are short ways for what most appends are,
 -- one stream each and no condition, or (append_events) one on a single tag; append_batch takes
--- everything and says precisely what became of each append.
+-- everything and says precisely what became of each append; append_in_turn is append_batch for
+-- an append that others overtake.
 --
 -- SECURITY DEFINER: whoever may append needs no right to insert, so nobody can insert past the locks.
 --
 -- # The order of locks
+--   0. The streams' turns, in append_in_turn only.
 --   1. Tag and type locks, sorted by key. A condition must see every matching event that commits
 --      before its own append does. So every append takes a shared lock on each of its tags and
 --      types, tagged or not, and a conditional one an exclusive lock that every matching event must
@@ -476,6 +478,66 @@ BEGIN
 END
 $$;
 
+-- append_batch for an append that others overtook. Of all who meet in a stream's unique index one wins,
+-- and the winner may be back before who lost has heard of it, time and again. Those who lost once
+-- stand in line here, so each loses only to who comes anew; and it looks again as soon as it has
+-- lost, before the winner has heard of its success.
+--
+-- Turns are 256 locks, by hash of the stream. They come before all others, and who waits for one holds
+-- nothing. A try that loses gives all its other locks back, so the order of locks is kept by each.
+CREATE FUNCTION highwater.append_in_turn(
+    appends               integer,
+    part_appends          integer[],
+    part_streams          text[],
+    part_expected         bigint[],
+    event_parts           integer[],
+    event_places          integer[],
+    event_streams         text[],
+    event_ids             uuid[],
+    event_types           text[],
+    event_schema_versions bigint[],
+    event_tags            text[],
+    event_data            json[],
+    event_metadata        json[],
+    condition_appends     integer[],
+    condition_after       bigint[],
+    condition_types       text[],
+    condition_tags        text[],
+    rivals_first          integer[],
+    rivals_second         integer[],
+    OUT outcomes  integer[],
+    OUT heads     bigint[],
+    OUT positions bigint[]
+)
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    turns constant bigint := 24006::bigint << 48;
+    tries integer := 0;
+BEGIN
+    PERFORM pg_advisory_xact_lock(k.key) FROM (
+        SELECT DISTINCT turns | (hashtext(u.stream_id) & 255) AS key
+        FROM unnest(part_streams) u(stream_id) ORDER BY key) k;
+    LOOP
+        BEGIN
+            SELECT b.outcomes, b.heads, b.positions INTO outcomes, heads, positions
+            FROM highwater.append_batch(
+                appends, part_appends, part_streams, part_expected, event_parts, event_places,
+                event_streams, event_ids, event_types, event_schema_versions, event_tags, event_data,
+                event_metadata, condition_appends, condition_after, condition_types, condition_tags,
+                rivals_first, rivals_second) b;
+            RETURN;
+        EXCEPTION WHEN unique_violation THEN
+            tries := tries + 1;
+            IF tries = 100 THEN
+                RAISE;
+            END IF;
+        END;
+    END LOOP;
+END
+$$;
+
 -- Appending is granted, not given: see the crate's documentation, "Privileges".
 REVOKE ALL ON FUNCTION highwater.append_event, highwater.append_events, highwater.append_batch,
-    highwater.draw_positions FROM PUBLIC;
+    highwater.append_in_turn, highwater.draw_positions FROM PUBLIC;

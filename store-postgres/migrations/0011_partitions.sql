@@ -15,7 +15,7 @@
 --      has its lock before a roll-over has ended when that begins; and one that gets its lock after it
 --      sees, in each later statement, everything that was appended before.
 --   2. roll_over() adds a partition only when the sequence stands at the end of the live one or
---      behind it, and it never falls. So appends write to the live partition only. With 1: a sealed one
+--      behind it (if need be it puts it there, under the locks of 1), and it never falls. So appends write to the live partition only. With 1: a sealed one
 --      never changes again but by retention, and every append that comes after sees all of it.
 --   3. Hence whoever writes behind version v of a stream either has read v in a sealed partition,
 --      where nothing follows any more, or meets each rival in the unique index of the live one. The
@@ -220,9 +220,9 @@ BEGIN
 END
 $$;
 
--- Adds the next partition if the live one is full: for at least `wanted` positions, so that the
--- append that met the end fits. True if there is room now; null if the log has no partitions, so that
--- no end of one can have been met.
+-- Adds the next partition if the live one has no room for `wanted` positions: so that the append that met
+-- the end fits, and, if it asks for more each time, some day whatever overtakes it. True if there is
+-- room now; null if the log has no partitions, so that no end of one can have been met.
 --
 -- It waits for appends in flight, and later ones wait for it. So it gives up soon where one stays open
 -- (lock_timeout), and is called again.
@@ -250,11 +250,13 @@ BEGIN
     -- Who met the end has drawn behind it. If the sequence stands before the end, it was another one,
     -- and somebody has added a partition since.
     SELECT s.last_value INTO drawn FROM highwater.event_position s;
-    IF drawn < live.up_to THEN
+    IF drawn + wanted <= live.up_to THEN
         RETURN true;
     END IF;
     PERFORM highwater.close_log();
-    SELECT s.last_value INTO drawn FROM highwater.event_position s;
+    SELECT greatest(s.last_value, live.up_to) INTO drawn FROM highwater.event_position s;
+    -- What is left of it is a gap.
+    PERFORM setval('highwater.event_position', drawn);
     added := live.number + 1;
     next_end := drawn + live.span + wanted;
     FOREACH name IN ARRAY ARRAY['events', 'event_tags'] LOOP

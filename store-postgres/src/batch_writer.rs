@@ -7,7 +7,8 @@
 //!
 //! What the pipeline promises holds for this process only; other processes append at the same time,
 //! also to the same streams. A unique violation tells of them: the batch is tried again at once,
-//! and now sees what they committed. Somebody committed for each such turn, so the log always moves.
+//! and now sees what they committed. Somebody committed for each such try, so the log always moves; and
+//! an append that was overtaken alone waits in line for the next, so that it isn't always somebody else.
 
 use std::time::Duration;
 
@@ -34,6 +35,9 @@ const APPEND_EVENTS: &str = "SELECT appended, positions, versions FROM highwater
     $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
 pub(crate) const APPEND_BATCH: &str =
     "SELECT outcomes, heads, positions FROM highwater.append_batch(
+    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)";
+/// The same for one that others overtook.
+const APPEND_IN_TURN: &str = "SELECT outcomes, heads, positions FROM highwater.append_in_turn(
     $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)";
 
 /// How often a batch that others interfered with is tried again before its appends go alone.
@@ -93,11 +97,14 @@ impl PostgresWriter {
         events: usize,
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<Row, Failure> {
+        let mut wanted = events;
         for _ in 0..ROLL_OVERS {
             match self.call_once(sql, parameters).await {
-                Err(Failure::PartitionFull(source)) => self.make_room(events, source).await?,
+                Err(Failure::PartitionFull(source)) => self.make_room(wanted, source).await?,
                 other => return other,
             }
+            // Others were faster in the room that was made: next time there is enough for them, too.
+            wanted = wanted.saturating_mul(2);
         }
         self.call_once(sql, parameters).await
     }
@@ -176,7 +183,11 @@ impl PostgresWriter {
 
     /// The long way, for what the short one left open or can't take: again and again while others
     /// interfere.
-    async fn write_precisely(&self, batch: &[&Append]) -> Result<Outcomes, BatchError> {
+    async fn write_precisely(
+        &self,
+        batch: &[&Append],
+        was_overtaken: bool,
+    ) -> Result<Outcomes, BatchError> {
         let is_alone = batch.len() == 1;
         let events = batch.iter().map(|append| append.event_count()).sum();
         let arrays = match BatchArrays::of(batch) {
@@ -184,15 +195,23 @@ impl PostgresWriter {
             Err(error) => return refused(is_alone, Box::new(error)),
         };
         let mut pauses = pauses(if is_alone { TRIES_ALONE } else { TRIES_TOGETHER });
+        // A batch doesn't wait in line: most of it has nothing to do with the stream that is fought over.
+        let mut in_turn = is_alone && was_overtaken;
         loop {
-            let called = self.call(APPEND_BATCH, events, &arrays.parameters()).await;
+            let sql = if in_turn { APPEND_IN_TURN } else { APPEND_BATCH };
+            let called = self.call(sql, events, &arrays.parameters()).await;
             match called.and_then(|row| Report::read(&row).map_err(unreadable)) {
                 Ok(report) => return Ok(self.outcomes(batch, &arrays.order, &report).await),
-                Err(Failure::Meant(Meaning::Interfered, source)) => match pauses.next() {
-                    Some(pause) => tokio::time::sleep(pause).await,
-                    None if is_alone => return Ok(vec![Err(AppendError::Unavailable { source })]),
-                    None => return Err(BatchError::Interfered { source }),
-                },
+                Err(Failure::Meant(Meaning::Interfered, source)) => {
+                    in_turn = is_alone;
+                    match pauses.next() {
+                        Some(pause) => tokio::time::sleep(pause).await,
+                        None if is_alone => {
+                            return Ok(vec![Err(AppendError::Unavailable { source })]);
+                        }
+                        None => return Err(BatchError::Interfered { source }),
+                    }
+                }
                 Err(failure) => return failed(is_alone, failure),
             }
         }
@@ -214,7 +233,7 @@ impl PostgresWriter {
                 continue;
             }
             let appends: Vec<_> = group.iter().map(|&index| &batch[index]).collect();
-            match self.write_precisely(&appends).await {
+            match self.write_precisely(&appends, false).await {
                 Ok(decided) => {
                     for (index, outcome) in group.into_iter().zip(decided) {
                         outcomes[index] = Some(outcome);
@@ -346,7 +365,7 @@ impl BatchWriter for PostgresWriter {
     async fn write(&self, batch: &[Append]) -> Result<Outcomes, BatchError> {
         let all = || batch.iter().collect::<Vec<_>>();
         if !are_plain(batch) {
-            return self.write_precisely(&all()).await;
+            return self.write_precisely(&all(), false).await;
         }
         let is_alone = batch.len() == 1;
         let arrays = match PlainArrays::of(batch) {
@@ -357,12 +376,12 @@ impl BatchWriter for PostgresWriter {
             Ok(written) => written,
             // Somebody elsewhere writes one of the streams, or one of the ids is there.
             Err(Failure::Meant(Meaning::Interfered, _)) => {
-                return self.write_precisely(&all()).await;
+                return self.write_precisely(&all(), true).await;
             }
             Err(failure) => return failed(is_alone, failure),
         };
         if written.iter().all(Option::is_none) {
-            return self.write_precisely(&all()).await;
+            return self.write_precisely(&all(), false).await;
         }
         self.decide_rest(batch, written).await
     }

@@ -15,9 +15,9 @@
 //! one log.
 //!
 //! # Privileges
-//! The order of the log rests on every insert passing through `highwater.append_batch` and its two
-//! short forms, which run with their owner's rights. Migrate with the owning role, and let the application connect with
-//! another one that can append and read but neither insert nor change an event:
+//! The order of the log rests on every insert passing through `highwater.append_batch` and the functions
+//! beside it, which run with their owner's rights. Migrate with the owning role, and let the application
+//! connect with another one that can append and read but neither insert nor change an event:
 //!
 //! ```sql
 //! -- Once. Of the tables that later migrations create, too, if this role migrates.
@@ -29,7 +29,7 @@
 //! GRANT SELECT ON ALL TABLES IN SCHEMA highwater TO app;
 //! GRANT SELECT ON SEQUENCE highwater.event_position TO app;
 //! GRANT EXECUTE ON FUNCTION highwater.append_event, highwater.append_events,
-//!     highwater.append_batch, highwater.roll_over TO app;
+//!     highwater.append_batch, highwater.append_in_turn, highwater.roll_over TO app;
 //! GRANT INSERT, UPDATE ON highwater.checkpoints TO app;
 //! GRANT INSERT, UPDATE ON highwater.subject_keys TO app;
 //! GRANT INSERT, UPDATE, DELETE ON highwater.snapshots TO app;

@@ -12,6 +12,8 @@ mod partitions;
 mod raw_session;
 #[path = "postgres_log/short_ways.rs"]
 mod short_ways;
+#[path = "postgres_log/turns.rs"]
+mod turns;
 #[path = "postgres_log/under_load.rs"]
 mod under_load;
 #[path = "postgres_log/waiting.rs"]

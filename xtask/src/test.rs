@@ -17,7 +17,9 @@ pub(crate) fn everything() -> Outcome {
     let held = step("start services", || services::hold(&workspace, &machine))?;
     let tested = step("tests", || {
         run(cargo(&["test", "--workspace", "--all-features", "--no-fail-fast"])
-            .envs(held.environment()))
+            .envs(held.environment())
+            // Behind each failure's message fifty lines of the runtime would follow.
+            .env("RUST_BACKTRACE", "0"))
     });
     step("stop services", || {
         held.release();

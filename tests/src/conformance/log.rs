@@ -78,6 +78,7 @@ macro_rules! enrol_event_store {
                     a_conflict_appends_nothing,
                     of_many_appends_that_expect_the_same_version_one_succeeds,
                     a_conflict_costs_the_appends_beside_it_nothing,
+                    an_append_that_accepts_any_version_is_never_starved,
                 }
                 atomicity {
                     an_append_to_several_streams_succeeds_as_one,

@@ -36,6 +36,30 @@ async fn a_log_is_partitioned_once_and_told_again_changes_the_size_of_the_next_o
     assert_eq!(everything(&*store, &Selection::All).await.len(), 6);
 }
 
+/// Who asks for room gets it, also where others have left some: so whom they always overtake can ask
+/// for more than they take.
+#[tokio::test]
+async fn a_roll_over_makes_the_room_that_is_wanted() {
+    let (database, store) = log_in_partitions_of(10).await;
+    store.append(to_any(&stream("a"), events(7))).await.expect("an append");
+    let owner = session(&database).await;
+    for (wanted, ends) in
+        [(3, vec![10]), (4, vec![10, 24]), (14, vec![10, 24]), (15, vec![10, 24, 49])]
+    {
+        run(&owner, &format!("SELECT highwater.roll_over({wanted})")).await;
+        let partitions = store.partitions().await.expect("the partitions");
+        assert_eq!(
+            partitions.iter().map(|it| it.up_to.get()).collect::<Vec<_>>(),
+            ends,
+            "{wanted}"
+        );
+    }
+    let behind = store.append(to_any(&stream("a"), events(1))).await.expect("an append");
+    assert_eq!(behind.position.get(), 25);
+    assert_eq!(store.high_water_mark().await.expect("a mark"), behind.position);
+    assert_eq!(everything(&*store, &Selection::All).await.len(), 8);
+}
+
 #[tokio::test]
 async fn a_database_that_refuses_to_be_partitioned_says_so_and_stays_as_it_was() {
     let database = services::postgres().await.fresh_database().await;

@@ -20,16 +20,19 @@ pub(crate) enum Way {
     /// Events without conditions.
     Events,
     Batch,
+    /// The same, for whom others overtook.
+    Turn,
 }
 
 impl Way {
-    pub(crate) const ALL: [Self; 3] = [Self::Event, Self::Events, Self::Batch];
+    pub(crate) const ALL: [Self; 4] = [Self::Event, Self::Events, Self::Batch, Self::Turn];
 
     pub(crate) fn function(self) -> &'static str {
         match self {
             Self::Event => "append_event",
             Self::Events => "append_events",
             Self::Batch => "append_batch",
+            Self::Turn => "append_in_turn",
         }
     }
 
@@ -48,6 +51,11 @@ impl Way {
             Self::Batch => {
                 "SELECT positions[1] FROM highwater.append_batch(1, '{1}', ARRAY[$1::text], '{-2}',
                 '{1}', '{1}', ARRAY[$1], ARRAY[$2::uuid], ARRAY[$3::text], '{1}', ARRAY[$4::text],
+                ARRAY['{}'::json], ARRAY[NULL::json], NULL, NULL, NULL, NULL, NULL, NULL)"
+            }
+            Self::Turn => {
+                "SELECT positions[1] FROM highwater.append_in_turn(1, '{1}', ARRAY[$1::text],
+                '{-2}', '{1}', '{1}', ARRAY[$1], ARRAY[$2::uuid], ARRAY[$3::text], '{1}', ARRAY[$4::text],
                 ARRAY['{}'::json], ARRAY[NULL::json], NULL, NULL, NULL, NULL, NULL, NULL)"
             }
         }
@@ -201,17 +209,28 @@ impl Session {
 
     /// Waits until some session of this database waits for a lock of this kind.
     pub(crate) async fn wait_until_somebody_waits_for(&self, lock_type: &str) {
+        let waited_for = self.until_somebody_waits(&format!("l.locktype = '{lock_type}'")).await;
+        assert_eq!(waited_for, lock_type);
+    }
+
+    /// Waits until some session of this database waits for any lock; says for which kind.
+    pub(crate) async fn kind_of_lock_that_is_waited_for(&self) -> String {
+        self.until_somebody_waits("true").await
+    }
+
+    async fn until_somebody_waits(&self, condition: &str) -> String {
         let outside = self.outside().await;
         let started = Instant::now();
         let sql = format!(
-            "SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid)
-             WHERE NOT l.granted AND l.locktype = '{lock_type}' AND a.datname = current_database()"
+            "SELECT l.locktype FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+             WHERE NOT l.granted AND a.datname = current_database() AND {condition} LIMIT 1"
         );
-        while outside.number(&sql).await == 0 {
-            assert!(
-                started.elapsed() < Duration::from_secs(20),
-                "nobody waits for a {lock_type} lock"
-            );
+        loop {
+            let waits = outside.client.query_opt(&sql, &[]).await.expect("it may look");
+            if let Some(wait) = waits {
+                return wait.get(0);
+            }
+            assert!(started.elapsed() < Duration::from_secs(20), "nobody waits, {condition}");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }

@@ -15,6 +15,7 @@ async fn stops_below_a_drawn_position(way: Way, is_locked: bool) -> bool {
     let behind = match way {
         Way::Events => "IF event_tags IS NOT NULL THEN",
         Way::Event | Way::Batch => "END\n$function$",
+        Way::Turn => "RETURN;",
     };
     gate.change_function(way.function(), &[(behind, &format!("{PAUSE} {behind}"))]).await;
     if !is_locked {

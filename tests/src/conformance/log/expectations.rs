@@ -3,7 +3,9 @@
 use highwater::{Append, AppendError, ExpectedVersion, Selection, StreamVersion};
 
 use super::LogFactory;
-use super::given::{appended, events, everything, exactly, refused, stream, to_any, whole_stream};
+use super::given::{
+    appended, events, everything, exactly, refused, stream, to_any, versions, whole_stream,
+};
 
 /// `Any` accepts a stream that exists and one that doesn't.
 pub async fn any_version_accepts_every_stream(log: &dyn LogFactory) {
@@ -107,4 +109,23 @@ pub async fn a_conflict_costs_the_appends_beside_it_nothing(log: &dyn LogFactory
         assert_eq!(outcome.is_err(), index % 3 == 0, "append {index}: {outcome:?}");
     }
     assert_eq!(everything(&*store, &Selection::All).await.len(), 40);
+}
+
+/// An append that accepts any version gets its turn, however many processes append to its stream.
+pub async fn an_append_that_accepts_any_version_is_never_starved(log: &dyn LogFactory) {
+    let mut appenders = Vec::new();
+    for _ in 0..16 {
+        let store = log.open().await;
+        appenders.push(tokio::spawn(async move {
+            for _ in 0..40 {
+                appended(&*store, to_any(&stream("busy"), events(1))).await;
+            }
+        }));
+    }
+    for appender in appenders {
+        appender.await.unwrap();
+    }
+    let store = log.open().await;
+    let versions = versions(&whole_stream(&*store, &stream("busy")).await);
+    assert_eq!(versions, (1..=16 * 40).collect::<Vec<u64>>());
 }
