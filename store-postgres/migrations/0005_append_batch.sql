@@ -127,7 +127,7 @@ BEGIN
         SELECT CASE WHEN highwater.knows_any(ARRAY[id]) THEN NULL ELSE coalesce(
             (SELECT CASE WHEN e.type OPERATOR(pg_catalog.=) 'highwater.tombstone' THEN tombstoned
                          ELSE e.version END
-             FROM highwater.live_events e
+             FROM highwater.live_events() e
              WHERE e.stream_id OPERATOR(pg_catalog.=) stream ORDER BY e.version DESC LIMIT 1),
             highwater.older_head(stream),
             (SELECT CASE WHEN r.is_tombstoned THEN tombstoned ELSE r.removed_to END
@@ -235,7 +235,7 @@ BEGIN
         CROSS JOIN (
             SELECT u.event, coalesce(
                 (SELECT CASE e.type WHEN 'highwater.tombstone' THEN tombstoned ELSE e.version END
-                 FROM highwater.live_events e
+                 FROM highwater.live_events() e
                  WHERE e.stream_id = event_streams[u.event] ORDER BY e.version DESC LIMIT 1),
                 highwater.older_head(event_streams[u.event]),
                 -- Looked into for each stream only if retention has ever removed anything.
@@ -379,7 +379,7 @@ BEGIN
     outcomes := array_fill(0, ARRAY[appends]);
     SELECT array_agg(coalesce(
         (SELECT CASE e.type WHEN 'highwater.tombstone' THEN tombstoned ELSE e.version END
-         FROM highwater.live_events e
+         FROM highwater.live_events() e
          WHERE e.stream_id = p.stream_id ORDER BY e.version DESC LIMIT 1),
         highwater.older_head(p.stream_id),
         (SELECT CASE WHEN r.is_tombstoned THEN tombstoned ELSE r.removed_to END
@@ -402,7 +402,7 @@ BEGIN
     FOR refused IN
         SELECT part_appends[i.part] AS append
         FROM unnest(event_ids, event_parts) i(id, part)
-        WHERE (SELECT 1 FROM highwater.live_events e WHERE e.event_id = i.id LIMIT 1) IS NOT NULL
+        WHERE (SELECT 1 FROM highwater.live_events() e WHERE e.event_id = i.id LIMIT 1) IS NOT NULL
            OR highwater.knows_any(ARRAY[i.id])
     LOOP
         outcomes[refused.append] := 2;

@@ -26,7 +26,8 @@
 --      answer is right.
 --   5. live_events, older_head and knows_any change with the partitions, in one
 --      transaction: under the locks of 1 when a partition is added. They stand in statements that read
---      a table, because it is there that a session learns of a change before it runs a plan.
+--      stream_retention, because it is with the first lock on a table that a session learns of a change
+--      before it runs a plan, and no caller's transaction has a reason to hold that one before.
 --   6. older_head and knows_any are STABLE: they see the snapshot of the statement that asks, and an
 --      event that retention takes away meanwhile is found or its mark is.
 --   7. A roll-over that is given up leaves the log as it was. What was drawn behind the end is a gap.
@@ -39,8 +40,10 @@
 --  11. The tables go only when the transactions have ended that began before they were taken off: an
 --      older_head of before may still ask them.
 
--- Where appends look first: the live partition. A view costs a plan nothing but its lock.
-CREATE VIEW highwater.live_events AS SELECT * FROM highwater.events;
+-- Where appends look first: the live partition. The planner puts the table in place of the call. A view
+-- would do the same, and pg_dump, which locks views, would keep the next partition from being added.
+CREATE FUNCTION highwater.live_events() RETURNS SETOF highwater.events
+LANGUAGE sql STABLE AS 'SELECT * FROM highwater.events';
 
 -- The version of the newest event of a stream in the sealed partitions, null if there is none;
 -- 9223372036854775807 if it is the stream's tombstone. Without partitions it is a constant that the
@@ -216,6 +219,10 @@ BEGIN
             FROM pg_class c JOIN pg_roles r ON r.oid = c.relowner
             WHERE c.oid = format('highwater.%I', name || '_1')::regclass));
     END LOOP;
+    -- Anew: what it returned was a row of the former table.
+    DROP FUNCTION highwater.live_events;
+    CREATE FUNCTION highwater.live_events() RETURNS SETOF highwater.events
+    LANGUAGE sql STABLE AS 'SELECT * FROM highwater.events_1';
     UPDATE highwater.log_partitions p SET state = 'live' WHERE p.number = opening.number;
 END
 $$;
@@ -265,8 +272,8 @@ BEGIN
         EXECUTE format('ALTER TABLE highwater.%I ATTACH PARTITION highwater.%I
             FOR VALUES FROM (%s) TO (%s)', name, name || '_' || added, live.up_to + 1, next_end + 1);
     END LOOP;
-    EXECUTE format('CREATE OR REPLACE VIEW highwater.live_events AS
-        SELECT * FROM highwater.events_%s', added);
+    EXECUTE format('CREATE OR REPLACE FUNCTION highwater.live_events() RETURNS SETOF highwater.events
+        LANGUAGE sql STABLE AS ''SELECT * FROM highwater.events_%s''', added);
     EXECUTE format('UPDATE highwater.log_partitions SET state = ''sealed'',
             least_id = (SELECT e.event_id FROM highwater.events_%1$s e ORDER BY e.event_id LIMIT 1),
             greatest_id = (SELECT e.event_id FROM highwater.events_%1$s e ORDER BY e.event_id DESC LIMIT 1)

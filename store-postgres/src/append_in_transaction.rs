@@ -129,12 +129,10 @@ impl PostgresStore {
 
 impl PostgresStore {
     async fn make_room(&self, events: usize, met: Error) -> Result<(), AppendError> {
-        let in_pool = |error| AppendError::Unavailable { source: Box::new(error) };
-        let client = self.reads.get().await.map_err(in_pool)?;
-        match roll_over(&client, events, PATIENCE_AT_AN_END).await {
+        match roll_over(&self.reads, events, PATIENCE_AT_AN_END).await {
             Ok(true) => Ok(()),
             Ok(false) => Err(AppendError::Refused { source: Box::new(met) }),
-            Err(error) => Err(unavailable(error)),
+            Err(source) => Err(AppendError::Unavailable { source }),
         }
     }
 }

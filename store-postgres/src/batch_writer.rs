@@ -46,7 +46,7 @@ const TRIES_TOGETHER: usize = 2;
 const TRIES_ALONE: usize = 20;
 
 /// What a server that says nothing at all is given beyond its statement time-out.
-const GRACE: Duration = Duration::from_secs(10);
+pub(crate) const GRACE: Duration = Duration::from_secs(10);
 
 pub(crate) struct PostgresWriter {
     pool: Pool,
@@ -115,12 +115,11 @@ impl PostgresWriter {
         events: usize,
         met: Box<dyn std::error::Error + Send + Sync>,
     ) -> Result<(), Failure> {
-        let client = self.pool.get().await.map_err(|error| Failure::NotSent(Box::new(error)))?;
-        match roll_over(&client, events, self.patience).await {
+        match roll_over(&self.pool, events, self.patience).await {
             Ok(true) => Ok(()),
             // A constraint of somebody else's.
             Ok(false) => Err(Failure::Meant(Meaning::Refused, met)),
-            Err(error) => Err(Failure::NotSent(Box::new(error))),
+            Err(error) => Err(Failure::NotSent(error)),
         }
     }
 

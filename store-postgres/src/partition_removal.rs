@@ -81,8 +81,7 @@ impl PostgresStore {
                 self.settle_and_drop(number).await?;
             } else if next.try_get(2)? {
                 self.settled_partition(number).await?;
-                let client = self.reads.get().await?;
-                ask_patiently(&client, DETACH, &[&to_i32(number)], PATIENCE).await?;
+                ask_patiently(&self.reads, DETACH, &[&to_i32(number)], PATIENCE).await?;
             } else {
                 let row = self.retention_row(PREPARE, &[&to_i32(number), &limit]).await?;
                 if let Some(reached) = row.try_get(0)? {

@@ -7,7 +7,6 @@
 use std::error::Error;
 use std::time::Duration;
 
-use deadpool_postgres::Client;
 use highwater_core::{GlobalPosition, ReadError};
 use tokio_postgres::Row;
 
@@ -127,14 +126,11 @@ impl PostgresStore {
     /// [`PostgresStore::partition_log`] with partitions as small as tests need them.
     #[doc(hidden)]
     pub async fn partition_log_finely(&self, events: u64) -> Result<(), PartitionError> {
-        let mut client =
-            self.reads.get().await.map_err(|error| stopped("be reached")(Box::new(error)))?;
-        let begun = ask_patiently(&client, BEGIN, &[&to_i64(events)], PATIENCE).await;
-        begun.map_err(|error| stopped("begin to partition the log")(Box::new(error)))?;
-        let validated = validate(&mut client).await;
-        validated.map_err(|error| stopped("read the log through")(Box::new(error)))?;
-        let finished = ask_patiently(&client, FINISH, &[], PATIENCE).await;
-        finished.map_err(|error| stopped("partition the log")(Box::new(error)))?;
+        let begun = ask_patiently(&self.reads, BEGIN, &[&to_i64(events)], PATIENCE).await;
+        begun.map_err(stopped("begin to partition the log"))?;
+        self.validate().await.map_err(stopped("read the log through"))?;
+        let finished = ask_patiently(&self.reads, FINISH, &[], PATIENCE).await;
+        finished.map_err(stopped("partition the log"))?;
         Ok(())
     }
 
@@ -171,25 +167,25 @@ impl PostgresStore {
         number: u32,
     ) -> Result<(), Box<dyn Error + Send + Sync>> {
         self.settled_partition(number).await?;
-        let client = self.reads.get().await?;
-        ask_patiently(&client, DROP, &[&to_i32(number)], PATIENCE).await?;
+        ask_patiently(&self.reads, DROP, &[&to_i32(number)], PATIENCE).await?;
         Ok(())
     }
-}
 
-/// Reads the log through, beside appends and readers.
-async fn validate(client: &mut Client) -> Result<(), tokio_postgres::Error> {
-    if !client.query_one(IS_OPENING, &[]).await?.try_get::<_, bool>(0)? {
-        return Ok(());
+    /// Reads the log through, beside appends and readers.
+    async fn validate(&self) -> Result<(), Box<dyn Error + Send + Sync>> {
+        let mut client = self.reads.get().await?;
+        if !client.query_one(IS_OPENING, &[]).await?.try_get::<_, bool>(0)? {
+            return Ok(());
+        }
+        for sql in VALIDATE {
+            let transaction = client.transaction().await?;
+            // The statement time-out is made for appends and pages.
+            transaction.batch_execute("SET LOCAL statement_timeout = 0").await?;
+            transaction.batch_execute(sql).await?;
+            transaction.commit().await?;
+        }
+        Ok(())
     }
-    for sql in VALIDATE {
-        let transaction = client.transaction().await?;
-        // The statement time-out is made for appends and pages.
-        transaction.batch_execute("SET LOCAL statement_timeout = 0").await?;
-        transaction.batch_execute(sql).await?;
-        transaction.commit().await?;
-    }
-    Ok(())
 }
 
 fn partition(row: &Row) -> Result<LogPartition, tokio_postgres::Error> {

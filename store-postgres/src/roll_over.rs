@@ -4,13 +4,15 @@
 //! flight and gives up soon, so that one which stays open doesn't stop the others for long: they go on
 //! between the tries, as far as they fit.
 
+use std::error::Error;
 use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
-use deadpool_postgres::Client;
+use deadpool_postgres::{Object, Pool};
+use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Error, Row};
 
+use crate::batch_writer::GRACE;
 use crate::sqlstate;
 
 /// How often one append adds a partition and finds that others have filled it meanwhile.
@@ -18,36 +20,45 @@ pub(crate) const ROLL_OVERS: usize = 20;
 
 const ROLL_OVER: &str = "SELECT highwater.roll_over($1)";
 
+type Failed = Box<dyn Error + Send + Sync>;
+
 /// Makes room for `wanted` events; false if the log isn't partitioned.
 ///
 /// Nothing that it leaves behind matters: a partition was added or not.
 pub(crate) async fn roll_over(
-    client: &Client,
+    pool: &Pool,
     wanted: usize,
     patience: Duration,
-) -> Result<bool, Error> {
+) -> Result<bool, Failed> {
     let wanted = i64::try_from(wanted).unwrap_or(i64::MAX);
-    let row = ask_patiently(client, ROLL_OVER, &[&wanted], patience).await?;
+    let row = ask_patiently(pool, ROLL_OVER, &[&wanted], patience).await?;
     Ok(row.try_get::<_, Option<bool>>(0)?.unwrap_or(false))
 }
 
 /// Asks again while locks are in the way: each try waits for one of them for a tenth of a second at
 /// most, and lets the others go on before the next.
 pub(crate) async fn ask_patiently(
-    client: &Client,
+    pool: &Pool,
     sql: &'static str,
     parameters: &[&(dyn ToSql + Sync)],
     patience: Duration,
-) -> Result<Row, Error> {
+) -> Result<Row, Failed> {
     let begin = Instant::now();
+    let client = pool.get().await?;
     let statement = client.prepare_cached(sql).await?;
     let mut pauses = pauses();
     loop {
-        match client.query_one(&statement, parameters).await {
+        let asked = client.query_one(&statement, parameters);
+        let Ok(answered) = tokio::time::timeout(patience + GRACE, asked).await else {
+            // Nobody may get this connection next: its answer is still to come.
+            drop(Object::take(client));
+            return Err("the server doesn't answer".into());
+        };
+        match answered {
             Err(error) if sqlstate::is_lock_in_the_way(&error) && begin.elapsed() < patience => {
                 tokio::time::sleep(pauses.next().unwrap_or_default()).await;
             }
-            other => return other,
+            other => return Ok(other?),
         }
     }
 }

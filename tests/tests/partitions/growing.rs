@@ -133,6 +133,27 @@ async fn a_roll_over_waits_for_an_append_that_is_open_and_readers_wait_for_neith
     assert_eq!(everything(&*store, &Selection::All).await.len(), 3);
 }
 
+/// A dump keeps a lock on each table and view until it ends, and may take hours.
+#[tokio::test]
+async fn partitions_are_added_beside_a_dump() {
+    let (database, store) = log_in_partitions_of(2).await;
+    let dump = session(&database).await;
+    run(&dump, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await;
+    run(
+        &dump,
+        "DO $$ DECLARE held regclass; BEGIN
+            FOR held IN SELECT oid FROM pg_class
+                WHERE relnamespace = 'highwater'::regnamespace AND relkind IN ('r', 'p', 'v', 'm')
+            LOOP EXECUTE format('LOCK %s IN ACCESS SHARE MODE', held); END LOOP; END $$",
+    )
+    .await;
+    for _ in 0..8 {
+        store.append(to_any(&stream("a"), events(1))).await.expect("an append beside the dump");
+    }
+    assert!(partitions(&store, PartitionState::Sealed).await.len() > 1);
+    run(&dump, "COMMIT").await;
+}
+
 #[tokio::test]
 async fn an_append_in_the_callers_transaction_goes_over_the_end_of_a_partition() {
     let (database, store) = log_in_partitions_of(2).await;
