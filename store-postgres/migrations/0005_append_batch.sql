@@ -43,8 +43,8 @@
 -- It belongs to the session, as only such locks can be given back before the transaction ends. So it
 -- must be given back however this ends: a session that kept it would stop every append until it closed.
 -- One expression takes it and gives it back, with nothing in between that waits, and CASE fixes the
--- order. Where that fails half-way (no room for a lock, the end of the sequence), the handler gives it back;
--- wait for it is cancelled, the handler finds nothing to give back and Postgres warns.
+-- order. Where that fails half-way (no room for a lock, the end of the sequence), the handler gives it
+-- back; if the wait for it is cancelled, the handler finds nothing to give back and Postgres warns.
 --
 -- append_event runs it under its caller's search path: hence the qualified names.
 CREATE FUNCTION highwater.draw_positions(wanted bigint) RETURNS bigint
@@ -80,8 +80,9 @@ $$;
 --
 -- A writer that is alone waits for all of this at each append, so microseconds count. A query costs
 -- more to start than to look into a table, so there is one for all (two took some 30 microseconds
--- more), and expressions, which need no executor, for the rest. And no SET search_path, which takes as long as an index entry. Instead every name is qualified and so
--- is every operator: what the caller's search path could capture would run with the owner's rights.
+-- more), and expressions, which need no executor, for the rest. And no SET search_path, which takes as
+-- long as an index entry. Instead every name is qualified and so is every operator: what the caller's
+-- search path could capture would run with the owner's rights.
 CREATE FUNCTION highwater.append_event(
     stream             text,
     expected           bigint,
@@ -372,6 +373,10 @@ BEGIN
             ) u GROUP BY u.key ORDER BY u.key) k;
     END IF;
 
+    -- A session learns that a partition was added when it gets a lock on a table that it doesn't hold
+    -- yet. A caller's transaction may have read all that is looked at below; this lock it can't have.
+    LOCK TABLE highwater.stream_retention IN ROW SHARE MODE;
+
     -- Step 2, in statements of their own: a snapshot taken before the locks were granted would not
     -- show what their former holders committed (297 of 300 races had two winners).
     -- Scalar subqueries: the planner can't turn them into a join that reads the whole table, as it
@@ -489,8 +494,9 @@ $$;
 -- stand in line here, so each loses only to who comes anew; and it looks again as soon as it has
 -- lost, before the winner has heard of its success.
 --
--- Turns are 256 locks, by hash of the stream. They come before all others, and who waits for one holds
--- nothing. A try that loses gives all its other locks back, so the order of locks is kept by each.
+-- Turns are 256 locks, by hash of the stream. They come before all others, sorted: who waits for one
+-- holds nothing but turns before it. A try that loses gives all its other locks back, so each try keeps
+-- the order of locks.
 CREATE FUNCTION highwater.append_in_turn(
     appends               integer,
     part_appends          integer[],
@@ -536,7 +542,7 @@ BEGIN
             RETURN;
         EXCEPTION WHEN unique_violation THEN
             tries := tries + 1;
-            IF tries = 100 THEN
+            IF tries = 20 THEN
                 RAISE;
             END IF;
         END;

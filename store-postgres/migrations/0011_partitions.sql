@@ -14,9 +14,10 @@
 --      its transaction ends. roll_over() holds all of them exclusively (close_log). So an append that
 --      has its lock before a roll-over has ended when that begins; and one that gets its lock after it
 --      sees, in each later statement, everything that was appended before.
---   2. roll_over() adds a partition only when the sequence stands at the end of the live one or
---      behind it (if need be it puts it there, under the locks of 1), and it never falls. So appends write to the live partition only. With 1: a sealed one
---      never changes again but by retention, and every append that comes after sees all of it.
+--   2. When roll_over() has added a partition, the sequence stands at the end of the one before or
+--      behind it (if need be it puts it there, under the locks of 1), and it never falls. So appends
+--      write to the live partition only. With 1: a sealed one never changes again but by retention, and
+--      every append that comes after sees all of it.
 --   3. Hence whoever writes behind version v of a stream either has read v in a sealed partition,
 --      where nothing follows any more, or meets each rival in the unique index of the live one. The
 --      same with ids: those of sealed partitions are looked up (knows_any), those of the live one meet
@@ -25,9 +26,10 @@
 --      partition that has any: the live one is asked first, the others newest first, and the first
 --      answer is right.
 --   5. live_events, older_head and knows_any change with the partitions, in one
---      transaction: under the locks of 1 when a partition is added. They stand in statements that read
---      stream_retention, because it is with the first lock on a table that a session learns of a change
---      before it runs a plan, and no caller's transaction has a reason to hold that one before.
+--      transaction: under the locks of 1 when a partition is added. A session learns of a change when
+--      it gets a lock on a table that it doesn't hold yet, and only then runs no plan of before. So each
+--      append takes such a lock behind those of 1: on events to write, in the functions that are one
+--      statement; of its own, in append_batch, which runs in callers' transactions, too.
 --   6. older_head and knows_any are STABLE: they see the snapshot of the statement that asks, and an
 --      event that retention takes away meanwhile is found or its mark is.
 --   7. A roll-over that is given up leaves the log as it was. What was drawn behind the end is a gap.
@@ -223,6 +225,9 @@ BEGIN
     DROP FUNCTION highwater.live_events;
     CREATE FUNCTION highwater.live_events() RETURNS SETOF highwater.events
     LANGUAGE sql STABLE AS 'SELECT * FROM highwater.events_1';
+    EXECUTE format('ALTER FUNCTION highwater.live_events OWNER TO %I', (SELECT r.rolname
+        FROM pg_class c JOIN pg_roles r ON r.oid = c.relowner
+        WHERE c.oid = 'highwater.events'::regclass));
     UPDATE highwater.log_partitions p SET state = 'live' WHERE p.number = opening.number;
 END
 $$;
@@ -245,6 +250,11 @@ DECLARE
     added integer;
     name  text;
 BEGIN
+    -- Whoever may append may call this, and each call may skip as many positions.
+    IF wanted IS NULL OR wanted NOT BETWEEN 1 AND 1000000 THEN
+        RAISE EXCEPTION 'room can be made for 1 to 1,000,000 events, not for %', wanted
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
     PERFORM pg_advisory_xact_lock(24005::bigint << 48);
     SELECT * INTO live FROM highwater.log_partitions p WHERE p.state IN ('opening', 'live');
     IF NOT FOUND THEN
@@ -262,8 +272,6 @@ BEGIN
     END IF;
     PERFORM highwater.close_log();
     SELECT greatest(s.last_value, live.up_to) INTO drawn FROM highwater.event_position s;
-    -- What is left of it is a gap.
-    PERFORM setval('highwater.event_position', drawn);
     added := live.number + 1;
     next_end := drawn + live.span + wanted;
     FOREACH name IN ARRAY ARRAY['events', 'event_tags'] LOOP
@@ -281,6 +289,8 @@ BEGIN
     INSERT INTO highwater.log_partitions (number, state, after, up_to, span)
     VALUES (added, 'live', live.up_to, next_end, live.span);
     PERFORM highwater.write_older_lookups();
+    -- What is left of the former one is a gap. At last, because no roll-back takes this back.
+    PERFORM setval('highwater.event_position', drawn);
     RETURN true;
 END
 $$;

@@ -29,7 +29,7 @@ use crate::batch_arrays::BatchArrays;
 use crate::batch_writer::{APPEND_BATCH, Report, appended, conflict};
 use crate::read_log::BY_ID;
 use crate::recorded_row::Rows;
-use crate::roll_over::roll_over;
+use crate::roll_over::{more_than, roll_over};
 use crate::sqlstate::{self, MeaningWithin};
 
 /// How often an append is called again because somebody else committed first. Only one that accepts
@@ -101,11 +101,13 @@ impl PostgresStore {
         let arrays = BatchArrays::of(&[&append])
             .map_err(|error| AppendError::Refused { source: Box::new(error) })?;
         let statement = transaction.prepare(APPEND_BATCH).await.map_err(unavailable)?;
+        let mut wanted = append.event_count();
         for _ in 0..TRIES {
             match call(transaction, &statement, &arrays).await {
                 Ok(row) => return outcome(transaction, &append, &row).await,
                 Err(error) if sqlstate::is_end_of_partition(&error) => {
-                    self.make_room(append.event_count(), error).await?;
+                    self.make_room(wanted, error).await?;
+                    wanted = more_than(wanted);
                 }
                 Err(error) => match sqlstate::of_statement_within(&error) {
                     MeaningWithin::Overtaken => {}

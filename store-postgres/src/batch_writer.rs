@@ -1,7 +1,7 @@
 //! Writes batches of appends with one call of a function of the schema each.
 //!
 //! What most appends are, one stream and no condition or one on a single tag, goes the short way
-//! (`append_event`, `append_events`). Those short ways know "appended" and "not appended"; whatever isn't appended is
+//! (`append_event`, `append_events`). Those know "appended" and "not appended"; whatever isn't appended is
 //! asked of `append_batch`, which knows why, and may append it after all. A retry under the same event
 //! ids meets a unique index on the short way, so it is `append_batch` that recognises it.
 //!
@@ -16,7 +16,8 @@ use async_trait::async_trait;
 use backon::{BackoffBuilder, ExponentialBuilder};
 use deadpool_postgres::{Object, Pool};
 use highwater_core::{
-    Append, AppendError, Appended, BatchError, BatchWriter, EventId, StreamHead, StreamVersion,
+    Append, AppendError, Appended, BatchError, BatchWriter, EventId, ExpectedVersion, StreamHead,
+    StreamVersion,
 };
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
@@ -25,7 +26,7 @@ use crate::batch_arrays::BatchArrays;
 use crate::plain_arrays::{PlainArrays, are_plain};
 use crate::read_log;
 use crate::recorded_row::from_i64;
-use crate::roll_over::{ROLL_OVERS, roll_over};
+use crate::roll_over::{ROLL_OVERS, more_than, roll_over};
 use crate::sqlstate::{self, Meaning};
 
 /// One round trip each, and one transaction: no BEGIN and no COMMIT to wait for.
@@ -42,7 +43,8 @@ const APPEND_IN_TURN: &str = "SELECT outcomes, heads, positions FROM highwater.a
 
 /// How often a batch that others interfered with is tried again before its appends go alone.
 const TRIES_TOGETHER: usize = 2;
-/// How often an append alone is tried again. Only one that accepts any version can lose so often.
+/// How often an append alone is sent again. In line it is tried several times each time, so who comes so
+/// far meets a constraint that isn't the log's.
 const TRIES_ALONE: usize = 20;
 
 /// What a server that says nothing at all is given beyond its statement time-out.
@@ -103,8 +105,7 @@ impl PostgresWriter {
                 Err(Failure::PartitionFull(source)) => self.make_room(wanted, source).await?,
                 other => return other,
             }
-            // Others were faster in the room that was made: next time there is enough for them, too.
-            wanted = wanted.saturating_mul(2);
+            wanted = more_than(wanted);
         }
         self.call_once(sql, parameters).await
     }
@@ -194,15 +195,17 @@ impl PostgresWriter {
             Err(error) => return refused(is_alone, Box::new(error)),
         };
         let mut pauses = pauses(if is_alone { TRIES_ALONE } else { TRIES_TOGETHER });
-        // A batch doesn't wait in line: most of it has nothing to do with the stream that is fought over.
-        let mut in_turn = is_alone && was_overtaken;
+        // Neither a batch waits in line, most of which has nothing to do with the stream that is fought
+        // over, nor who was overtaken for good.
+        let may_wait = is_alone && batch.iter().all(|append| accepts_others(append));
+        let mut in_turn = may_wait && was_overtaken;
         loop {
             let sql = if in_turn { APPEND_IN_TURN } else { APPEND_BATCH };
             let called = self.call(sql, events, &arrays.parameters()).await;
             match called.and_then(|row| Report::read(&row).map_err(unreadable)) {
                 Ok(report) => return Ok(self.outcomes(batch, &arrays.order, &report).await),
                 Err(Failure::Meant(Meaning::Interfered, source)) => {
-                    in_turn = is_alone;
+                    in_turn = may_wait;
                     match pauses.next() {
                         Some(pause) => tokio::time::sleep(pause).await,
                         None if is_alone => {
@@ -384,6 +387,12 @@ impl BatchWriter for PostgresWriter {
         }
         self.decide_rest(batch, written).await
     }
+}
+
+/// True if the append may succeed though others have appended to its streams.
+fn accepts_others(append: &Append) -> bool {
+    let any = [ExpectedVersion::Any, ExpectedVersion::StreamExists];
+    append.streams().iter().all(|part| any.contains(&part.expected))
 }
 
 /// What a call that failed for good means for the batch.

@@ -18,9 +18,18 @@ use crate::sqlstate;
 /// How often one append adds a partition and finds that others have filled it meanwhile.
 pub(crate) const ROLL_OVERS: usize = 20;
 
+/// What an append asks for at most beyond its own events.
+const MOST_WANTED: usize = 65_536;
+
 const ROLL_OVER: &str = "SELECT highwater.roll_over($1)";
 
 type Failed = Box<dyn Error + Send + Sync>;
+
+/// What to ask for next, when others were faster in the room that was made: some day there is enough for
+/// them, too.
+pub(crate) fn more_than(wanted: usize) -> usize {
+    wanted.saturating_mul(2).min(MOST_WANTED).max(wanted)
+}
 
 /// Makes room for `wanted` events; false if the log isn't partitioned.
 ///

@@ -19,7 +19,7 @@ use crate::PostgresStore;
 use crate::batch_arrays::Json;
 use crate::recorded_row::{JsonText, payload};
 
-/// 24000 to 24002 name the locks of migrations and of the log.
+/// The other names from 24000 to 24006 are those of migrations and of the log.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(24003::bigint << 48)";
 
 const KEPT: &str = "SELECT s.event_type, s.schema_version, s.fails_on_unknown, s.json_schema

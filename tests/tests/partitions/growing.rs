@@ -133,6 +133,46 @@ async fn a_roll_over_waits_for_an_append_that_is_open_and_readers_wait_for_neith
     assert_eq!(everything(&*store, &Selection::All).await.len(), 3);
 }
 
+/// What is tried in vain costs the appends that fit nothing.
+#[tokio::test]
+async fn a_roll_over_that_is_given_up_leaves_the_room_that_there_is() {
+    let (database, store) = log_in_partitions_of(10).await;
+    store.append(to_any(&stream("a"), events(7))).await.expect("an append");
+    let in_the_way = session(&database).await;
+    run(&in_the_way, "BEGIN; LOCK TABLE highwater.events IN SHARE MODE").await;
+    let owner = session(&database).await;
+    let given_up = owner.batch_execute("SELECT highwater.roll_over(4)").await;
+    assert!(given_up.is_err(), "somebody was in the way");
+    run(&in_the_way, "COMMIT").await;
+    let fits = store.append(to_any(&stream("a"), events(3))).await.expect("an append");
+    assert_eq!(fits.position.get(), 10);
+    assert!(partitions(&store, PartitionState::Sealed).await.is_empty());
+}
+
+/// Whoever laid the log out: what appends call belongs to the role that migrated.
+#[tokio::test]
+async fn a_log_that_a_superuser_has_partitioned_is_added_to_under_the_role_that_migrated() {
+    let database = services::postgres().await.fresh_database().await;
+    let superuser = session(&database).await;
+    let (name, role) = (database.name(), format!("owner_of_{}", database.name()));
+    run(&superuser, &format!("CREATE ROLE {role}; GRANT CREATE ON DATABASE {name} TO {role}"))
+        .await;
+    let separator = if database.url().contains('?') { '&' } else { '?' };
+    let url = format!("{}{separator}options=-c%20role%3D{role}", database.url());
+    let store = PostgresStore::connect(&url).await.expect("a log of this role");
+    open(&database).await.partition_log_finely(2).await.expect("partitioned");
+    for _ in 0..6 {
+        store.append(to_any(&stream("a"), events(1))).await.expect("an append");
+    }
+    assert!(partitions(&store, PartitionState::Sealed).await.len() > 1);
+    store.close().await;
+    run(
+        &superuser,
+        &format!("DROP SCHEMA highwater CASCADE; DROP OWNED BY {role}; DROP ROLE {role}"),
+    )
+    .await;
+}
+
 /// A dump keeps a lock on each table and view until it ends, and may take hours.
 #[tokio::test]
 async fn partitions_are_added_beside_a_dump() {

@@ -27,6 +27,10 @@ async fn an_application_role_appends_over_the_end_of_a_partition_and_reads_both_
     assert_eq!(session.number("SELECT count(*) FROM highwater.event_tags").await, 0);
     for forbidden in [
         "SELECT highwater.begin_partitions(1)",
+        // Nor may it skip so many positions that they run out.
+        "SELECT highwater.roll_over(1000001)",
+        "SELECT highwater.roll_over(0)",
+        "SELECT highwater.roll_over(NULL)",
         "SELECT highwater.detach_partition(1)",
         "SELECT highwater.drop_partition(1)",
         "SELECT highwater.close_log()",

@@ -53,15 +53,58 @@ async fn those_who_lost_go_one_behind_the_other() {
     assert!(!waits_for_its_turn(&database).await, "the variant can't fail");
 }
 
-/// A turn holds up nobody who has nothing to do with the stream.
+/// A session that holds all turns, as somebody in line does before he is at it.
+async fn holder_of_all_turns(database: &Database) -> Session {
+    let holder = Session::open(database.url()).await;
+    holder.run("BEGIN").await;
+    let turns =
+        "SELECT pg_advisory_xact_lock((24006::bigint << 48) | n) FROM generate_series(0, 255) n";
+    holder.run(turns).await;
+    holder
+}
+
 #[tokio::test]
-async fn a_turn_that_is_taken_delays_no_other_stream_and_no_reader() {
+async fn turns_hold_up_neither_who_met_no_rival_nor_readers() {
     let database = database().await;
     let store = open(&database).await;
-    let session = Session::open(database.url()).await;
-    session.run("BEGIN").await;
-    // The turns alone, as somebody in line holds them before he is at it.
-    session.run("SELECT pg_advisory_xact_lock((24006::bigint << 48) | n) FROM generate_series(0, 255) n").await;
+    let _holder = holder_of_all_turns(&database).await;
     let position = store.append(to("b")).await.expect("an append").position;
     assert_eq!(store.high_water_mark().await.expect("a mark"), position);
+}
+
+/// Overtakes an append of the store that expects `expected` while others are in line; gives the
+/// holder of all turns, and the append.
+async fn overtaken(
+    database: &Database,
+    expected: ExpectedVersion,
+) -> (Session, tokio::task::JoinHandle<Result<highwater::Appended, AppendError>>) {
+    let store = open(database).await;
+    let holder = holder_of_all_turns(database).await;
+    let winner = Session::open(database.url()).await;
+    winner.run("BEGIN").await;
+    winner.append("test-a", "first", &[]).await;
+    let append = Append::to(stream("a"), expected, vec![event("tested")]);
+    let appending = tokio::spawn(async move { store.append(append).await });
+    winner.wait_until_somebody_waits_for("transactionid").await;
+    winner.run("COMMIT").await;
+    (holder, appending)
+}
+
+#[tokio::test]
+async fn the_store_sends_whom_others_overtook_into_the_line() {
+    let database = database().await;
+    let (holder, appending) = overtaken(&database, ExpectedVersion::Any).await;
+    holder.wait_until_somebody_waits_for("advisory").await;
+    holder.run("COMMIT").await;
+    appending.await.expect("no panic").expect("it gets its turn");
+}
+
+/// No place will make it right, so it is told at once.
+#[tokio::test]
+async fn who_was_overtaken_for_good_does_not_wait_in_line() {
+    let database = database().await;
+    let (_holder, appending) = overtaken(&database, ExpectedVersion::NoStream).await;
+    let outcome = tokio::time::timeout(PATIENCE, appending).await.expect("nobody is waited for");
+    let refusal = outcome.expect("no panic").expect_err("the stream is there");
+    assert!(matches!(refusal, AppendError::VersionConflict { .. }), "{refusal:?}");
 }
