@@ -29,13 +29,13 @@ async fn open(database: &Database, options: PostgresOptions) -> Arc<PostgresStor
 }
 
 /// A session beside the store's.
-async fn session(url: &str) -> Client {
+pub(crate) async fn session(url: &str) -> Client {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await.expect("a session");
     tokio::spawn(connection);
     client
 }
 
-async fn run(client: &Client, sql: &str) {
+pub(crate) async fn run(client: &Client, sql: &str) {
     client.batch_execute(sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
 }
 

@@ -19,7 +19,7 @@ fn append(key: &str, event_type: &str, bytes: usize) -> Append {
     Append::to(stream, ExpectedVersion::Any, vec![event])
 }
 
-async fn foreign(path: &Path, statement: &'static str) {
+pub(crate) async fn foreign(path: &Path, statement: &'static str) {
     let url = format!("sqlite://{}?mode=rwc", path.display());
     let mut connection = SqliteConnection::connect(&url).await.expect("a file");
     sqlx::raw_sql(statement).execute(&mut connection).await.expect(statement);

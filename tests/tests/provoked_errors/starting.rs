@@ -60,7 +60,7 @@ impl StoreLayer for Bare {
 
 #[derive(Event)]
 #[event(schema)]
-enum Described {
+pub(crate) enum Described {
     #[event(name = "thing.described")]
     Described { words: String },
 }

@@ -1,9 +1,15 @@
 //! Whatever was done to sealed text: a typed error that says where, and never what.
 
 use std::error::Error;
+use std::num::NonZeroUsize;
+
+use base64::prelude::{BASE64_STANDARD, Engine};
 
 use super::*;
-use crate::{AppendError, InvalidAppend, Payload, ReadError};
+use crate::{
+    AppendError, CheckpointStore, InvalidAppend, Payload, ReadError, Snapshot, SnapshotError,
+    StateSchema,
+};
 
 /// Reads the log as another process with this master key does, which must fail.
 async fn failure(house: &House, master: MasterKeys) -> ReadError {
@@ -121,6 +127,73 @@ async fn nodes_that_no_vault_writes_are_malformed() {
         let house = changed(|_| node.to_owned()).await;
         let error = failure(&house, master()).await;
         assert!(matches!(cause(&error).1, NodeError::Malformed), "{node}: {error:?}");
+    }
+}
+
+/// Whoever has the keys can seal by hand what no vault would.
+#[tokio::test]
+async fn what_is_sealed_in_each_other_without_end_is_too_deep() {
+    let sealed_so_often = async |times: usize| {
+        let house = House::new();
+        let (key, event) = (SecretKey::random().unwrap(), NewEvent::new("tested", &0).unwrap());
+        let name = KeyName { subject: subject("ann"), version: 1 };
+        let wrapped = master().wrap(&name, &key).await.unwrap();
+        house.keys.add(&[StoredKey { name, wrapped }]).await.unwrap();
+        let seal = context::Context::event(None, &stream(), event.id).seal_of("ann", 1);
+        let data = (0..times).fold("1".to_owned(), |inside, _| {
+            let sealed = BASE64_STANDARD.encode(key.seal(&seal, inside.as_bytes()).unwrap());
+            format!("{{\"$sealed\":{{\"subject\":\"ann\",\"key\":1,\"data\":\"{sealed}\"}}}}")
+        });
+        let event = NewEvent { data: Payload::from_json(data).unwrap(), ..event };
+        let append = Append::to(stream(), ExpectedVersion::Any, vec![event]);
+        house.raw.append(append).await.unwrap();
+        house
+    };
+    let deep = sealed_so_often(node::MAX_DEPTH).await;
+    assert!(last(&deep.elsewhere()).await.contains("\"value\":1"));
+    let too_deep = sealed_so_often(node::MAX_DEPTH + 1).await;
+    let error = failure(&too_deep, master()).await;
+    assert!(matches!(cause(&error).1, NodeError::TooDeep), "{error:?}");
+}
+
+/// Copied from one consumer's checkpoint to another's, and into a snapshot.
+#[tokio::test]
+async fn a_sealed_state_opens_in_its_own_place_only_and_that_place_is_told() {
+    let house = House::new();
+    house.append(&1).await;
+    let state = Payload::from_value(&Personal::of("ann", "Harbour")).unwrap();
+    let at = GlobalPosition::new(1);
+    let claim = house.log.claim("windows").await.unwrap();
+    house.log.advance(&claim, at, Some(&state)).await.unwrap();
+    let stolen = house.raw.claim("windows").await.unwrap().state.unwrap();
+    let claim = house.raw.claim("doors").await.unwrap();
+    house.raw.advance(&claim, at, Some(&stolen)).await.unwrap();
+    let error = house.log.claim("doors").await.unwrap_err();
+    assert!(is_not_authentic_in(&error, "doors"), "{error:?}");
+
+    let event = events(&*house.raw).await.remove(0);
+    let snapshot = Snapshot {
+        stream: stream(),
+        schema: StateSchema { name: "test".into(), version: 1 },
+        version: event.version,
+        position: event.position,
+        last_event: event.id,
+        data: stolen,
+        taken_at: event.recorded_at,
+    };
+    let below = house.raw.snapshots().unwrap();
+    below.save_snapshot(&snapshot, NonZeroUsize::MIN).await.unwrap();
+    let snapshots = house.log.snapshots().unwrap();
+    let loaded = snapshots.load_snapshot(&stream(), &snapshot.schema, event.version).await;
+    let error = loaded.unwrap_err();
+    assert!(matches!(error, SnapshotError::Corrupt { .. }), "{error:?}");
+    assert!(is_not_authentic_in(&error, "a snapshot"), "{error:?}");
+}
+
+fn is_not_authentic_in(error: &dyn Error, wanted: &str) -> bool {
+    match error.source().and_then(<dyn Error>::downcast_ref) {
+        Some(OpenError::State { place, source: NodeError::NotAuthentic { .. } }) => place == wanted,
+        _ => false,
     }
 }
 
