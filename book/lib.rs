@@ -28,5 +28,6 @@ chapters! {
     retention: "retention.md",
     testing: "testing.md",
     running: "running.md",
+    speed: "speed.md",
     guarantees: "guarantees.md",
 }
