@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use backon::{BackoffBuilder, ExponentialBuilder};
-use deadpool_postgres::{Object, Pool};
+use deadpool_postgres::Pool;
 use highwater_core::{
     Append, AppendError, Appended, BatchError, BatchWriter, EventId, ExpectedVersion, StreamHead,
     StreamVersion,
@@ -22,6 +22,7 @@ use highwater_core::{
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
+use crate::answer::{GRACE, one_row};
 use crate::batch_arrays::BatchArrays;
 use crate::plain_arrays::{PlainArrays, are_plain};
 use crate::read_log;
@@ -46,9 +47,6 @@ const TRIES_TOGETHER: usize = 2;
 /// How often an append alone is sent again. In line it is tried several times each time, so who comes so
 /// far meets a constraint that isn't the log's.
 const TRIES_ALONE: usize = 20;
-
-/// What a server that says nothing at all is given beyond its statement time-out.
-pub(crate) const GRACE: Duration = Duration::from_secs(10);
 
 pub(crate) struct PostgresWriter {
     pool: Pool,
@@ -132,19 +130,13 @@ impl PostgresWriter {
         let client = self.pool.get().await.map_err(|error| Failure::NotSent(Box::new(error)))?;
         let statement =
             client.prepare_cached(sql).await.map_err(|error| Failure::NotSent(Box::new(error)))?;
-        let answered =
-            tokio::time::timeout(self.patience, client.query_one(&statement, parameters)).await;
-        match answered {
+        match one_row(client, &statement, parameters, self.patience).await {
             Ok(Ok(row)) => Ok(row),
             Ok(Err(error)) if sqlstate::is_end_of_partition(&error) => {
                 Err(Failure::PartitionFull(Box::new(error)))
             }
             Ok(Err(error)) => Err(Failure::Meant(sqlstate::of_statement(&error), Box::new(error))),
-            Err(elapsed) => {
-                // Nobody may get this connection next: its answer is still to come.
-                drop(Object::take(client));
-                Err(Failure::Meant(Meaning::OutcomeUnknown, Box::new(elapsed)))
-            }
+            Err(elapsed) => Err(Failure::Meant(Meaning::OutcomeUnknown, Box::new(elapsed))),
         }
     }
 

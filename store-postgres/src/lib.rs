@@ -41,6 +41,7 @@
 //!
 //! Removing events ([`Retention`](highwater_core::retention::Retention)) is the owning role's.
 
+mod answer;
 mod append_in_transaction;
 mod batch_arrays;
 mod batch_writer;

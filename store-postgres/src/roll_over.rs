@@ -8,11 +8,11 @@ use std::error::Error;
 use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
-use deadpool_postgres::{Object, Pool};
+use deadpool_postgres::Pool;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
-use crate::batch_writer::GRACE;
+use crate::answer::{GRACE, one_row};
 use crate::sqlstate;
 
 /// How often one append adds a partition and finds that others have filled it meanwhile.
@@ -53,17 +53,11 @@ pub(crate) async fn ask_patiently(
     patience: Duration,
 ) -> Result<Row, Failed> {
     let begin = Instant::now();
-    let client = pool.get().await?;
-    let statement = client.prepare_cached(sql).await?;
     let mut pauses = pauses();
     loop {
-        let asked = client.query_one(&statement, parameters);
-        let Ok(answered) = tokio::time::timeout(patience + GRACE, asked).await else {
-            // Nobody may get this connection next: its answer is still to come.
-            drop(Object::take(client));
-            return Err("the server doesn't answer".into());
-        };
-        match answered {
+        let client = pool.get().await?;
+        let statement = client.prepare_cached(sql).await?;
+        match one_row(client, &statement, parameters, patience + GRACE).await? {
             Err(error) if sqlstate::is_lock_in_the_way(&error) && begin.elapsed() < patience => {
                 tokio::time::sleep(pauses.next().unwrap_or_default()).await;
             }
