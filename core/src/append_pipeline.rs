@@ -24,7 +24,8 @@
 //! 4. Whenever enough is ready for a batch, a worker is awake or about to wake: every step that may
 //!    leave so much ends with a notification, and a worker looks again after each batch. One append is
 //!    enough while no batch of its kind is in flight; beside one that is, it takes half as many, so
-//!    that a crowd doesn't split into crumbs of a commit each. What is too little waits for that
+//!    that a crowd doesn't split into crumbs of a commit each, or a hundred where other processes
+//!    append more than this one (`share.rs`). What is too little waits for that
 //!    batch's end, which notifies, and five milliseconds at most: a batch may be stuck in the database
 //!    behind somebody's lock, and whoever has nothing to do with it must not be.
 //! 5. Streams in flight are released by a guard's drop, and a caller whose answer is dropped unsent
@@ -37,6 +38,7 @@
 mod batch;
 mod limits;
 mod queue;
+mod share;
 #[cfg(test)]
 mod tests;
 mod worker;

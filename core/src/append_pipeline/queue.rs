@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use tokio::sync::oneshot;
 
 use super::limits::{PipelineLimits, Taken, weight_bytes};
+use super::share::Share;
 use crate::{Append, AppendError, Appended, StreamId};
 
 /// An append on its way, and who waits for it.
@@ -22,7 +23,8 @@ type Turn = u64;
 /// in pairs.
 const CONDITIONAL_APPENDS: usize = 100;
 
-/// Beside a batch that is being written, another begins once it has a half of that one's size.
+/// Beside a batch that is being written, another begins once it has a half of that one's size; unless
+/// others append more than this process, whose batches then keep the disk busy as it is.
 const CROWD_PER_BATCH: usize = 2;
 /// This many appends are worth a batch whatever is being written.
 const AMPLE: usize = 100;
@@ -46,6 +48,8 @@ pub(super) struct Queue {
     has_conditions_in_flight: bool,
     /// How many appends without a condition are being written.
     plain_in_flight: usize,
+    /// What this process appends, beside what others do.
+    pub(super) share: Share,
     pub(super) is_closed: bool,
 }
 
@@ -87,8 +91,9 @@ impl Queue {
     }
 
     fn is_crowd(&self) -> bool {
-        let ready = self.ready_plain();
-        ready > 0 && (ready * CROWD_PER_BATCH >= self.plain_in_flight || ready >= AMPLE)
+        let (ready, in_flight) = (self.ready_plain(), self.plain_in_flight);
+        let is_half = ready * CROWD_PER_BATCH >= in_flight && !self.share.is_smaller_part();
+        ready > 0 && (in_flight == 0 || is_half || ready >= AMPLE)
     }
 
     fn ready_plain(&self) -> usize {

@@ -33,6 +33,14 @@ impl Handed {
         self.answer(Ok(outcomes));
     }
 
+    /// The same with the last of its appends at `position`, and those before it in front.
+    fn commit_up_to(self, position: u64) {
+        let first = position + 1 - self.batch.len() as u64;
+        let outcomes = self.batch.iter().zip(first..).map(|(append, at)| Ok(appended(append, at)));
+        let outcomes = outcomes.collect();
+        self.answer(Ok(outcomes));
+    }
+
     fn answer(self, written: Written) {
         assert!(self.answer.send(written).is_ok(), "the writer was dropped in mid-flight");
     }

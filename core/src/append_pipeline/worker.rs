@@ -149,6 +149,7 @@ async fn work(shared: Arc<Shared>) {
         let first_pause = shared.limits.first_pause;
         let outcomes = batch::settle(&*shared.writer, batch.appends(), first_pause).await;
         let has_appended = outcomes.iter().any(Result::is_ok);
+        shared.queue().share.note(batch.appends(), &outcomes);
         batch.answer(outcomes);
         if has_appended {
             shared.signal.notify();

@@ -60,3 +60,24 @@ async fn a_batch_that_is_stuck_holds_nobody_who_has_nothing_to_do_with_it() {
     }
     stuck.commit();
 }
+
+/// The others' batches keep the disk busy, and what each of these splits off costs a commit more.
+#[tokio::test(start_paused = true)]
+async fn where_others_append_more_a_crowd_goes_together_or_in_hundreds() {
+    let mut bench = Bench::start(PipelineLimits::new().with_batches_in_flight(2));
+    for position in [10, 20] {
+        drop(bench.append(to(&format!("alone-{position}"))).await);
+        bench.handed().await.commit_up_to(position);
+    }
+    drop(bench.append(to("first")).await);
+    let first = bench.handed().await;
+    for key in 0..99 {
+        drop(bench.append(to(&format!("crowd-{key}"))).await);
+    }
+    assert!(bench.has_handed_nothing_more().await, "one is in flight, and 99 are no hundred");
+    drop(bench.append(to("the hundredth")).await);
+    let hundred = bench.handed().await;
+    assert_eq!(hundred.batch.len(), 100);
+    hundred.commit_up_to(140);
+    first.commit_up_to(30);
+}
