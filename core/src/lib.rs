@@ -23,6 +23,7 @@ mod identifier;
 mod append;
 mod append_condition;
 mod append_error;
+mod bare_event;
 mod boundary;
 mod expected_version;
 mod global_position;
@@ -43,6 +44,7 @@ pub use aggregate::{Aggregate, Decide, Evolve, stream_of};
 pub use append::{Append, Appended, InvalidAppend, StreamAppend, StreamHead, TOMBSTONE_TYPE};
 pub use append_condition::AppendCondition;
 pub use append_error::AppendError;
+pub use bare_event::BareEvent;
 pub use boundary::{BoundaryEvent, DecisionModel, DecisionModels, EventQuery, UnfiledEvent};
 pub use command::Command;
 pub use decision::{Decision, DecisionContext, emit, emit_all, nothing, reject};
@@ -114,7 +116,7 @@ pub use runtime::{
 };
 #[cfg(feature = "runtime")]
 pub use store::{
-    AppendSignal, CheckpointError, CheckpointStore, Claim, EventStore, MemoryStore, Page,
+    AppendSignal, CheckpointError, CheckpointStore, Claim, EventStore, LogEvent, MemoryStore, Page,
     ReadError, Snapshot, SnapshotError, SnapshotStore, Standing, StoreLayer, Subscription,
     position_at,
 };

@@ -3,6 +3,7 @@
 mod checkpoint_store;
 mod event_store;
 mod layer;
+mod log_event;
 mod memory_retention;
 #[cfg(feature = "schema")]
 mod memory_schemas;
@@ -16,6 +17,7 @@ mod subscription;
 pub use checkpoint_store::{CheckpointError, CheckpointStore, Claim, Standing};
 pub use event_store::{EventStore, Page, ReadError};
 pub use layer::StoreLayer;
+pub use log_event::LogEvent;
 pub use memory_store::MemoryStore;
 pub use position_at::position_at;
 pub use signal::AppendSignal;

@@ -20,7 +20,7 @@
 
 use std::time::Duration;
 
-use highwater_core::{Append, AppendError, Appended, EventId};
+use highwater_core::{Append, AppendError, Appended, EventId, RecordedEvent};
 use tokio_postgres::{Error, Row, Statement, Transaction};
 use uuid::Uuid;
 
@@ -184,7 +184,7 @@ async fn repeated(transaction: &Transaction<'_>, append: &Append) -> Result<Appe
     let ids: Vec<Uuid> = append.events().map(|event| event.id.as_uuid()).collect();
     let rows = transaction.query(BY_ID, &[&ids]).await.map_err(unavailable)?;
     let mut decoder = Rows::of_log();
-    let mut found = Vec::with_capacity(rows.len());
+    let mut found: Vec<RecordedEvent> = Vec::with_capacity(rows.len());
     for row in &rows {
         let read = decoder.decode(row, &mut found);
         read.map_err(|error| AppendError::Unavailable { source: Box::new(error) })?;

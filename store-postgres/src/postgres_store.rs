@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use deadpool_postgres::{Client, Pool};
 use futures::future::try_join;
 use highwater_core::{
-    Append, AppendError, AppendPipeline, AppendSignal, Appended, EventId, EventStore,
-    GlobalPosition, Page, ReadError, RecordedEvent, Selection, SnapshotStore, StreamId,
+    Append, AppendError, AppendPipeline, AppendSignal, Appended, BareEvent, EventId, EventStore,
+    GlobalPosition, LogEvent, Page, ReadError, RecordedEvent, Selection, SnapshotStore, StreamId,
     StreamVersion,
 };
 
@@ -17,6 +17,7 @@ use crate::connect::{Target, first_connection};
 use crate::high_water_mark::KnownMark;
 use crate::migrator::migrate;
 use crate::read_log::{self, Span, unavailable};
+use crate::recorded_row::StoredEvent;
 use crate::{ConnectError, PostgresOptions};
 
 /// How many positions one statement looks through for a selection that no index serves. A rare
@@ -84,63 +85,12 @@ impl PostgresStore {
         self.reads.get().await.map_err(unavailable)
     }
 
-    /// Reads a page and the mark that ends it in one round trip, for decisions: mark first, then
-    /// whatever matches, of which those events are dropped that stand above the mark.
-    async fn read_all_at_once(
-        &self,
-        client: &Client,
-        selection: &Selection,
-        after: GlobalPosition,
-        limit: usize,
-    ) -> Result<Page, ReadError> {
-        self.known_mark.prepare(client).await?;
-        let behind = Span { after, up_to: GlobalPosition::new(u64::MAX) };
-        // Polled in this order, and what is polled first is sent first.
-        let (mark, mut events) = try_join(
-            self.known_mark.fetch(client),
-            read_log::read_span(client, selection, behind, limit),
-        )
-        .await?;
-        let is_full = events.len() >= limit;
-        let found = events.len();
-        events.retain(|event| event.position <= mark);
-        Ok(match events.last() {
-            Some(last) if is_full && events.len() == found => {
-                Page { read_to: last.position, is_last: false, events }
-            }
-            _ => Page { events, read_to: mark.max(after), is_last: true },
-        })
-    }
-}
-
-/// Names the server, never the password.
-impl fmt::Debug for PostgresStore {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PostgresStore").field("address", &self.address).finish_non_exhaustive()
-    }
-}
-
-#[async_trait]
-impl EventStore for PostgresStore {
-    async fn append(&self, append: Append) -> Result<Appended, AppendError> {
-        self.pipeline.append(append).await
-    }
-
-    async fn read_stream(
-        &self,
-        stream: &StreamId,
-        after: StreamVersion,
-        limit: usize,
-    ) -> Result<Vec<RecordedEvent>, ReadError> {
-        read_log::read_stream(&self.client().await?, stream, after, limit).await
-    }
-
-    async fn read_all(
+    async fn read_page<E: StoredEvent>(
         &self,
         selection: &Selection,
         after: GlobalPosition,
         limit: usize,
-    ) -> Result<Page, ReadError> {
+    ) -> Result<Page<E>, ReadError> {
         let mut page = Page { events: Vec::new(), read_to: after, is_last: false };
         if limit == 0 {
             return Ok(page);
@@ -172,7 +122,7 @@ impl EventStore for PostgresStore {
                 page.events.extend(found);
             }
             if is_full {
-                page.read_to = page.events.last().map_or(span.up_to, |last| last.position);
+                page.read_to = page.events.last().map_or(span.up_to, LogEvent::position);
                 return Ok(page);
             }
             page.read_to = span.up_to;
@@ -181,6 +131,85 @@ impl EventStore for PostgresStore {
                 return Ok(page);
             }
         }
+    }
+
+    /// Reads a page and the mark that ends it in one round trip, for decisions: mark first, then
+    /// whatever matches, of which those events are dropped that stand above the mark.
+    async fn read_all_at_once<E: StoredEvent>(
+        &self,
+        client: &Client,
+        selection: &Selection,
+        after: GlobalPosition,
+        limit: usize,
+    ) -> Result<Page<E>, ReadError> {
+        self.known_mark.prepare(client).await?;
+        let behind = Span { after, up_to: GlobalPosition::new(u64::MAX) };
+        // Polled in this order, and what is polled first is sent first.
+        let (mark, mut events) = try_join(
+            self.known_mark.fetch(client),
+            read_log::read_span::<E>(client, selection, behind, limit),
+        )
+        .await?;
+        let is_full = events.len() >= limit;
+        let found = events.len();
+        events.retain(|event| event.position() <= mark);
+        Ok(match events.last() {
+            Some(last) if is_full && events.len() == found => {
+                Page { read_to: last.position(), is_last: false, events }
+            }
+            _ => Page { events, read_to: mark.max(after), is_last: true },
+        })
+    }
+}
+
+/// Names the server, never the password.
+impl fmt::Debug for PostgresStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresStore").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl EventStore for PostgresStore {
+    async fn append(&self, append: Append) -> Result<Appended, AppendError> {
+        self.pipeline.append(append).await
+    }
+
+    async fn read_stream(
+        &self,
+        stream: &StreamId,
+        after: StreamVersion,
+        limit: usize,
+    ) -> Result<Vec<RecordedEvent>, ReadError> {
+        read_log::read_stream(&self.client().await?, stream, after, limit).await
+    }
+
+    async fn visit_stream(
+        &self,
+        stream: &StreamId,
+        after: StreamVersion,
+        limit: usize,
+        visit: &mut (dyn FnMut(BareEvent) + Send),
+    ) -> Result<usize, ReadError> {
+        read_log::visit_stream(&self.client().await?, stream, after, limit, visit).await
+    }
+
+    async fn read_all(
+        &self,
+        selection: &Selection,
+        after: GlobalPosition,
+        limit: usize,
+    ) -> Result<Page, ReadError> {
+        self.read_page(selection, after, limit).await
+    }
+
+    async fn read_all_bare(
+        &self,
+        selection: &Selection,
+        after: GlobalPosition,
+        limit: usize,
+    ) -> Result<Page<BareEvent>, ReadError> {
+        self.read_page(selection, after, limit).await
     }
 
     async fn find(&self, ids: &[EventId]) -> Result<Vec<RecordedEvent>, ReadError> {

@@ -3,31 +3,77 @@
 use std::error::Error;
 
 use highwater_core::{
-    EventId, EventType, GlobalPosition, InvalidPayload, InvalidStreamId, InvalidTag, Metadata,
-    Payload, ReadError, RecordedEvent, StreamId, StreamVersion, Tag,
+    BareEvent, EventId, EventType, GlobalPosition, InvalidPayload, InvalidStreamId, InvalidTag,
+    LogEvent, Metadata, Payload, ReadError, RecordedEvent, StreamId, StreamVersion, Tag,
 };
 use jiff::Timestamp;
 use tokio_postgres::Row;
 use tokio_postgres::types::{FromSql, Type};
 use uuid::Uuid;
 
-/// What a statement that reads one stream selects, in the order in which [`Rows::decode`] reads it.
-/// Everybody knows the stream, and each column of a row costs the server some 50 ns.
-macro_rules! columns_of_stream {
-    () => {
-        "e.position, e.version, e.recorded_at, e.event_id, e.schema_version, e.type, e.tags, \
-         e.data, e.metadata"
-    };
-}
-pub(crate) use columns_of_stream;
+use crate::read_log::{BARE, Statements, WHOLE};
 
-/// What every other statement that reads events selects: the stream in addition.
-macro_rules! event_columns {
-    () => {
-        concat!($crate::recorded_row::columns_of_stream!(), ", e.stream_id")
-    };
+/// An event as it is read from its row.
+pub(crate) trait StoredEvent: LogEvent {
+    /// What reads such events.
+    const STATEMENTS: &Statements;
+
+    /// Reads a row and puts its event at the end of `events`, where it is built: an event is some
+    /// 300 bytes, and handing it over costs as much as reading it.
+    fn push_row(rows: &mut Rows, row: &Row, events: &mut Vec<Self>) -> Result<(), BoxedError>;
 }
-pub(crate) use event_columns;
+
+impl StoredEvent for BareEvent {
+    const STATEMENTS: &Statements = &BARE;
+
+    fn push_row(rows: &mut Rows, row: &Row, events: &mut Vec<Self>) -> Result<(), BoxedError> {
+        events.push(Self {
+            position: position(row)?,
+            version: version(row)?,
+            schema_version: schema_version(row)?,
+            event_type: rows.event_type(row.try_get::<_, Text<'_>>(3)?.0),
+            data: checked_payload(row.try_get(4)?),
+            stream: rows.stream(row, 5)?,
+        });
+        Ok(())
+    }
+}
+
+impl StoredEvent for RecordedEvent {
+    const STATEMENTS: &Statements = &WHOLE;
+
+    fn push_row(rows: &mut Rows, row: &Row, events: &mut Vec<Self>) -> Result<(), BoxedError> {
+        let metadata: Option<JsonText<'_>> = row.try_get(8)?;
+        events.push(Self {
+            position: position(row)?,
+            version: version(row)?,
+            schema_version: schema_version(row)?,
+            event_type: rows.event_type(row.try_get::<_, Text<'_>>(3)?.0),
+            data: checked_payload(row.try_get(4)?),
+            recorded_at: row.try_get::<_, Recorded>(5)?.0,
+            id: EventId::from_uuid(row.try_get::<_, Uuid>(6)?),
+            tags: tags(row.try_get(7)?)?,
+            metadata: match metadata {
+                None => Metadata::default(),
+                Some(JsonText(json)) => serde_json::from_str(json)?,
+            },
+            stream: rows.stream(row, 9)?,
+        });
+        Ok(())
+    }
+}
+
+fn position(row: &Row) -> Result<GlobalPosition, tokio_postgres::Error> {
+    Ok(from_i64(row.try_get::<_, Int8>(0)?.0))
+}
+
+fn version(row: &Row) -> Result<StreamVersion, tokio_postgres::Error> {
+    Ok(StreamVersion::new(row.try_get::<_, Int8>(1)?.0.unsigned_abs()))
+}
+
+fn schema_version(row: &Row) -> Result<u32, BoxedError> {
+    Ok(u32::try_from(row.try_get::<_, Int8>(2)?.0)?)
+}
 
 /// How many event types of a page are kept: more would cost more to search than to make anew.
 const KEPT_TYPES: usize = 64;
@@ -41,57 +87,32 @@ pub(crate) struct Rows {
 }
 
 impl Rows {
-    /// Rows of [`event_columns`].
+    /// Rows that name their stream.
     pub(crate) fn of_log() -> Self {
         Self { types: Vec::new(), stream: None, is_one_stream: false }
     }
 
-    /// Rows of [`columns_of_stream`].
+    /// Rows of one stream, which they don't name.
     pub(crate) fn of_stream(stream: StreamId) -> Self {
         Self { types: Vec::new(), stream: Some(stream), is_one_stream: true }
     }
 
-    /// Reads a row and puts its event at the end of `events`, where it is built: an event is some
-    /// 300 bytes, and handing it over costs as much as reading it.
-    pub(crate) fn decode(
+    /// Reads a row and puts its event at the end of `events`.
+    pub(crate) fn decode<E: StoredEvent>(
         &mut self,
         row: &Row,
-        events: &mut Vec<RecordedEvent>,
+        events: &mut Vec<E>,
     ) -> Result<(), ReadError> {
-        let Int8(position) = row.try_get(0).map_err(|error| unreadable(0, error))?;
-        self.decode_at(position, row, events)
-            .map_err(|source| ReadError::Corrupt { position: from_i64(position), source })
+        E::push_row(self, row, events).map_err(|source| match position(row) {
+            Ok(position) => ReadError::Corrupt { position, source },
+            Err(_) => ReadError::Corrupt { position: GlobalPosition::START, source },
+        })
     }
 
-    fn decode_at(
-        &mut self,
-        position: i64,
-        row: &Row,
-        events: &mut Vec<RecordedEvent>,
-    ) -> Result<(), BoxedError> {
-        let metadata: Option<JsonText<'_>> = row.try_get(8)?;
-        events.push(RecordedEvent {
-            position: from_i64(position),
-            version: StreamVersion::new(row.try_get::<_, Int8>(1)?.0.unsigned_abs()),
-            recorded_at: row.try_get::<_, Recorded>(2)?.0,
-            id: EventId::from_uuid(row.try_get::<_, Uuid>(3)?),
-            schema_version: u32::try_from(row.try_get::<_, Int8>(4)?.0)?,
-            event_type: self.event_type(row.try_get::<_, Text<'_>>(5)?.0),
-            tags: tags(row.try_get(6)?)?,
-            data: checked_payload(row.try_get(7)?),
-            metadata: match metadata {
-                None => Metadata::default(),
-                Some(JsonText(json)) => serde_json::from_str(json)?,
-            },
-            stream: self.stream(row)?,
-        });
-        Ok(())
-    }
-
-    fn stream(&mut self, row: &Row) -> Result<StreamId, BoxedError> {
+    fn stream(&mut self, row: &Row, column: usize) -> Result<StreamId, BoxedError> {
         match &self.stream {
             Some(known) if self.is_one_stream => Ok(known.clone()),
-            _ => Ok(self.named_stream(row.try_get::<_, Text<'_>>(9)?.0)?),
+            _ => Ok(self.named_stream(row.try_get::<_, Text<'_>>(column)?.0)?),
         }
     }
 
@@ -123,10 +144,6 @@ type BoxedError = Box<dyn Error + Send + Sync>;
 /// Positions and versions are checked to be positive when they are written.
 pub(crate) fn from_i64(position: i64) -> GlobalPosition {
     GlobalPosition::new(position.unsigned_abs())
-}
-
-fn unreadable(position: i64, error: tokio_postgres::Error) -> ReadError {
-    ReadError::Corrupt { position: from_i64(position), source: Box::new(error) }
 }
 
 fn tags(stored: Option<Vec<&str>>) -> Result<Vec<Tag>, InvalidTag> {

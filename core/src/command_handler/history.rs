@@ -15,6 +15,9 @@
 //! 6. Commands carried out at or before a snapshot don't show in what is read behind it. So they are
 //!    looked up by their events' ids, and only after the snapshot was loaded: what it holds is in the
 //!    log by then, and found.
+//! 7. Events are read bare where that tells all that is asked: no command is looked for in their
+//!    metadata, and no snapshot is ever taken, which needs the id of the last one. They are folded as
+//!    they arrive; a state whose reading failed half-way is thrown away by whoever is told so.
 
 use std::collections::HashMap;
 
@@ -23,8 +26,8 @@ use jiff::Timestamp;
 use super::snapshots::{Candidate, Patience, Snapshots};
 use super::{CommandReceipt, LOAD_PAGE, Loaded};
 use crate::{
-    CommandError, CommandId, EventId, EventStore, Evolve, GlobalPosition, ReadError, RecordedEvent,
-    Snapshot, StreamId, StreamVersion,
+    BareEvent, CommandError, CommandId, Event, EventId, EventStore, EventType, Evolve,
+    GlobalPosition, Payload, ReadError, RecordedEvent, Snapshot, StreamId, StreamVersion,
 };
 
 /// How many event ids of a command are looked for at a time. Few commands emit more events.
@@ -48,6 +51,10 @@ impl Runs {
         self.asked.get(&command).cloned().flatten()
     }
 
+    fn is_empty(&self) -> bool {
+        self.asked.is_empty()
+    }
+
     fn note(&mut self, recorded: &RecordedEvent) {
         let Some(command) = recorded.metadata.command else {
             return;
@@ -68,7 +75,7 @@ impl Runs {
 #[derive(Clone)]
 pub(super) struct Past<A> {
     pub(super) loaded: Loaded<A>,
-    /// The id of its last event.
+    /// The id of its last event, unless that was read bare.
     pub(super) last_event: Option<EventId>,
     /// The version of the newest snapshot that this process knows of.
     pub(super) kept_at: StreamVersion,
@@ -254,13 +261,40 @@ impl History<'_> {
         end: End,
         runs: &mut Runs,
     ) -> Result<(), CommandError<A::Rejection>> {
+        let needs_whole = !runs.is_empty() || self.snapshots.are_taken::<A>(self.store);
         loop {
-            let page = self.page(past.loaded.version).await.map_err(|error| self.unread(error))?;
-            let is_last = page.len() < LOAD_PAGE;
-            if self.take_all(past, &page, end, runs)? || is_last {
+            let (read, has_ended) = if needs_whole {
+                let page = self.page(past.loaded.version).await;
+                let page = page.map_err(|error| self.unread(error))?;
+                (page.len(), self.take_all(past, &page, end, runs)?)
+            } else {
+                self.visit_page(past, end).await?
+            };
+            if has_ended || read < LOAD_PAGE {
                 return Ok(());
             }
         }
+    }
+
+    /// Folds a page of bare events, while it arrives, up to an end; says how many it has, and whether
+    /// the end has come (invariant 7).
+    async fn visit_page<A: Evolve>(
+        self,
+        past: &mut Past<A>,
+        end: End,
+    ) -> Result<(usize, bool), CommandError<A::Rejection>> {
+        let after = past.loaded.version;
+        let (mut has_ended, mut folded) = (false, Ok(()));
+        let mut visit = |event: BareEvent| {
+            has_ended |= !end.holds(event.version, event.position);
+            if !has_ended && folded.is_ok() {
+                folded = self.take(past, Step::of_bare(&event));
+            }
+        };
+        let read = self.store.visit_stream(self.stream, after, LOAD_PAGE, &mut visit).await;
+        // Why a page can't be read in full explains what is amiss with the part that was.
+        let read = read.map_err(|error| self.unread(error))?;
+        folded.map(|()| (read, has_ended))
     }
 
     /// Folds events up to an end; true if it has come.
@@ -275,7 +309,8 @@ impl History<'_> {
             if !end.holds(recorded.version, recorded.position) {
                 return Ok(true);
             }
-            self.take(past, recorded)?;
+            self.take(past, Step::of(recorded))?;
+            past.last_event = Some(recorded.id);
             runs.note(recorded);
         }
         Ok(false)
@@ -284,28 +319,26 @@ impl History<'_> {
     fn take<A: Evolve>(
         self,
         past: &mut Past<A>,
-        recorded: &RecordedEvent,
+        step: Step<'_>,
     ) -> Result<(), CommandError<A::Rejection>> {
-        let expected = past.loaded.version.next();
-        if recorded.version != expected {
+        let Step { version, position, event_type, schema_version, data } = step;
+        if version != past.loaded.version.next() {
             // A state that lacks an event is a wrong state: better none.
-            let missing = format!("version {} follows {}", recorded.version, past.loaded.version);
-            let position = recorded.position;
+            let missing = format!("version {version} follows {}", past.loaded.version);
             return Err(self.unread(ReadError::Corrupt { position, source: missing.into() }));
         }
-        let events = recorded.decode::<A::Event>().map_err(|source| CommandError::Decode {
+        let events = A::Event::decode(event_type.as_str(), schema_version, data);
+        let events = events.map_err(|source| CommandError::Decode {
             stream: self.stream.clone(),
-            position: recorded.position,
+            position,
             source,
         })?;
         for event in &events {
             past.loaded.state.evolve(event);
         }
         past.has_unknown |= events.is_unknown();
-        past.loaded.version = recorded.version;
-        past.loaded.position = recorded.position;
-        past.last_event = Some(recorded.id);
-        past.bytes_since_kept += recorded.data.size_bytes() as u64;
+        (past.loaded.version, past.loaded.position) = (version, position);
+        past.bytes_since_kept += data.size_bytes() as u64;
         Ok(())
     }
 
@@ -359,6 +392,29 @@ impl History<'_> {
 
     fn unread<R: std::error::Error>(self, source: ReadError) -> CommandError<R> {
         CommandError::Load { stream: self.stream.clone(), source }
+    }
+}
+
+/// What folding asks of an event, whole or bare.
+struct Step<'a> {
+    version: StreamVersion,
+    position: GlobalPosition,
+    event_type: &'a EventType,
+    schema_version: u32,
+    data: &'a Payload,
+}
+
+impl<'a> Step<'a> {
+    fn of(event: &'a RecordedEvent) -> Self {
+        let RecordedEvent { version, position, event_type, schema_version, data, .. } = event;
+        let (version, position, schema_version) = (*version, *position, *schema_version);
+        Self { version, position, event_type, schema_version, data }
+    }
+
+    fn of_bare(event: &'a BareEvent) -> Self {
+        let BareEvent { version, position, event_type, schema_version, data, .. } = event;
+        let (version, position, schema_version) = (*version, *position, *schema_version);
+        Self { version, position, event_type, schema_version, data }
     }
 }
 

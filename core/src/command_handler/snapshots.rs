@@ -146,6 +146,11 @@ impl Snapshots {
         let _ = self.busy.subscribe().wait_for(|busy| *busy == 0).await;
     }
 
+    /// True if snapshots of such states are taken.
+    pub(super) fn are_taken<A: Evolve>(&self, store: &dyn EventStore) -> bool {
+        A::SNAPSHOTS.is_some() && store.snapshots().is_some()
+    }
+
     /// The newest snapshot of a stream at or below a version.
     pub(super) async fn load<A: Evolve>(
         &self,

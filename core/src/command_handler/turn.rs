@@ -81,7 +81,7 @@ impl Turn<'_> {
         let (cases, past) = match known {
             Some(known) => (self.without_repeated(history, cases).await, known),
             None => {
-                let mut runs = Runs::of(cases.iter().map(|case| case.command));
+                let mut runs = runs_of(&cases);
                 let past = match history.load(&mut runs).await {
                     Ok(past) => past,
                     Err(error) => return self.each_alone_or_fail(cases, error).await,
@@ -146,7 +146,7 @@ impl Turn<'_> {
                     Err(error) => return self.not_appended(history, cases, error).await,
                 }
             }
-            let mut runs = Runs::of(cases.iter().map(|case| case.command));
+            let mut runs = runs_of(&cases);
             match history.catch_up(&mut past, &mut runs).await {
                 Ok(()) => (cases, is_fresh) = (answer_repeated(cases, &runs), true),
                 // What was known ends before the stream begins: a snapshot stands for the rest.
@@ -365,6 +365,11 @@ fn draft_all<A: Evolve>(
 
 fn answer_panic<A: Evolve>(case: Case<A>, panic: Box<dyn Any + Send>) {
     case.answer(Answer::Panicked(panic));
+}
+
+/// An id that was made here can't have run before, and isn't looked for.
+fn runs_of<A: Evolve>(cases: &[Case<A>]) -> Runs {
+    Runs::of(cases.iter().filter(|case| case.may_be_repeated).map(|case| case.command))
 }
 
 /// Answers the cases that an earlier run carried out; returns the others.

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 
 use super::{AppendSignal, CheckpointStore, SnapshotStore};
 use crate::{
-    Append, AppendError, Appended, EventId, GlobalPosition, RecordedEvent, Selection, StreamId,
-    StreamVersion, TenantId,
+    Append, AppendError, Appended, BareEvent, EventId, GlobalPosition, LogEvent, RecordedEvent,
+    Selection, StreamId, StreamVersion, TenantId,
 };
 
 /// Why a read failed. Reads change nothing, so every one may be tried again.
@@ -71,10 +71,10 @@ impl ReadError {
 }
 
 /// A piece of the log, in order of position.
-#[derive(Clone, Debug, Default)]
-pub struct Page {
+#[derive(Clone, Debug)]
+pub struct Page<E = RecordedEvent> {
     /// The events that were asked for.
-    pub events: Vec<RecordedEvent>,
+    pub events: Vec<E>,
     /// How far the log was read, whether its events were asked for or not: nothing at or before
     /// this position will ever appear that this page doesn't show. It is never behind the position
     /// that was read after, and it is where the next read goes on.
@@ -83,23 +83,31 @@ pub struct Page {
     pub is_last: bool,
 }
 
-impl Page {
+impl<E: LogEvent> Page<E> {
     /// A page of what a store found behind `after`, up to and including `head`, the high-water
     /// mark of the read: a page with `limit` events ends at its last event, any other at the head.
     #[must_use]
-    pub fn of(
-        events: Vec<RecordedEvent>,
-        limit: usize,
-        after: GlobalPosition,
-        head: GlobalPosition,
-    ) -> Self {
+    pub fn of(events: Vec<E>, limit: usize, after: GlobalPosition, head: GlobalPosition) -> Self {
         let is_last = events.len() < limit;
         let read_to = match events.last() {
             _ if is_last => head.max(after),
-            Some(last) => last.position,
+            Some(last) => last.position(),
             None => after,
         };
         Self { events, read_to, is_last }
+    }
+
+    /// The same page with each event as another.
+    #[must_use]
+    pub fn map<T>(self, change: impl FnMut(E) -> T) -> Page<T> {
+        let events = self.events.into_iter().map(change).collect();
+        Page { events, read_to: self.read_to, is_last: self.is_last }
+    }
+}
+
+impl<E> Default for Page<E> {
+    fn default() -> Self {
+        Self { events: Vec::new(), read_to: GlobalPosition::default(), is_last: false }
     }
 }
 
@@ -160,6 +168,28 @@ pub trait EventStore: CheckpointStore + Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<RecordedEvent>, ReadError>;
 
+    /// Reads what [`EventStore::read_stream`] does and gives each event, bare, to `visit`, the first
+    /// ones while the rest is on its way; says how many there were. For who folds events and asks
+    /// nothing else of them.
+    ///
+    /// # Errors
+    /// [`ReadError`]. What was visited before is worth nothing: it may lack events at its beginning.
+    ///
+    /// # Cancel safety
+    /// A dropped call has visited some of the events. Begin anew, with what `visit` changed as it was.
+    async fn visit_stream(
+        &self,
+        stream: &StreamId,
+        after: StreamVersion,
+        limit: usize,
+        visit: &mut (dyn FnMut(BareEvent) + Send),
+    ) -> Result<usize, ReadError> {
+        let whole = self.read_stream(stream, after, limit).await?;
+        let read = whole.len();
+        whole.into_iter().map(BareEvent::from).for_each(visit);
+        Ok(read)
+    }
+
     /// Reads up to `limit` events behind `after` that `selection` wants, never above the
     /// high-water mark.
     ///
@@ -174,6 +204,22 @@ pub trait EventStore: CheckpointStore + Send + Sync + 'static {
         after: GlobalPosition,
         limit: usize,
     ) -> Result<Page, ReadError>;
+
+    /// Like [`EventStore::read_all`], for who folds events and asks nothing else of them.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    ///
+    /// # Cancel safety
+    /// Reads nothing that would be missed: call again.
+    async fn read_all_bare(
+        &self,
+        selection: &Selection,
+        after: GlobalPosition,
+        limit: usize,
+    ) -> Result<Page<BareEvent>, ReadError> {
+        Ok(self.read_all(selection, after, limit).await?.map(BareEvent::from))
+    }
 
     /// Finds events by their ids, in order of position; ids that aren't in the log are left out.
     ///

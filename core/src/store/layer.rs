@@ -12,14 +12,14 @@ use super::{
     SnapshotStore, Standing,
 };
 use crate::{
-    Append, AppendError, Appended, EventId, GlobalPosition, Payload, RecordedEvent, Selection,
-    StreamId, StreamVersion, TenantId,
+    Append, AppendError, Appended, BareEvent, EventId, GlobalPosition, Payload, RecordedEvent,
+    Selection, StreamId, StreamVersion, TenantId,
 };
 
 /// A store that stands on another one. Whoever implements it is an [`EventStore`].
 ///
-/// Every method but `snapshots` passes the call to [`inner`](StoreLayer::inner) unless the layer says
-/// otherwise, and MUST keep the promises that [`EventStore`] and [`CheckpointStore`] make under the
+/// Every method but `snapshots` and the two that read bare events passes the call to
+/// [`inner`](StoreLayer::inner) unless the layer says otherwise, and MUST keep the promises that [`EventStore`] and [`CheckpointStore`] make under the
 /// same name.
 ///
 /// # Examples
@@ -69,6 +69,21 @@ pub trait StoreLayer: Send + Sync + 'static {
         self.inner().read_stream(stream, after, limit).await
     }
 
+    /// Visits what the layer's own `read_stream` reads. One that leaves events as they are may pass the
+    /// call on, which is faster.
+    async fn visit_stream(
+        &self,
+        stream: &StreamId,
+        after: StreamVersion,
+        limit: usize,
+        visit: &mut (dyn FnMut(BareEvent) + Send),
+    ) -> Result<usize, ReadError> {
+        let whole = StoreLayer::read_stream(self, stream, after, limit).await?;
+        let read = whole.len();
+        whole.into_iter().map(BareEvent::from).for_each(visit);
+        Ok(read)
+    }
+
     async fn read_all(
         &self,
         selection: &Selection,
@@ -76,6 +91,18 @@ pub trait StoreLayer: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Page, ReadError> {
         self.inner().read_all(selection, after, limit).await
+    }
+
+    /// What the layer's own `read_all` reads, less the envelope. One that leaves events as they are may
+    /// pass the call on, which is faster.
+    async fn read_all_bare(
+        &self,
+        selection: &Selection,
+        after: GlobalPosition,
+        limit: usize,
+    ) -> Result<Page<BareEvent>, ReadError> {
+        let whole = StoreLayer::read_all(self, selection, after, limit).await?;
+        Ok(whole.map(BareEvent::from))
     }
 
     async fn find(&self, ids: &[EventId]) -> Result<Vec<RecordedEvent>, ReadError> {
@@ -151,6 +178,16 @@ impl<L: StoreLayer> EventStore for L {
         StoreLayer::read_stream(self, stream, after, limit).await
     }
 
+    async fn visit_stream(
+        &self,
+        stream: &StreamId,
+        after: StreamVersion,
+        limit: usize,
+        visit: &mut (dyn FnMut(BareEvent) + Send),
+    ) -> Result<usize, ReadError> {
+        StoreLayer::visit_stream(self, stream, after, limit, visit).await
+    }
+
     async fn read_all(
         &self,
         selection: &Selection,
@@ -158,6 +195,15 @@ impl<L: StoreLayer> EventStore for L {
         limit: usize,
     ) -> Result<Page, ReadError> {
         StoreLayer::read_all(self, selection, after, limit).await
+    }
+
+    async fn read_all_bare(
+        &self,
+        selection: &Selection,
+        after: GlobalPosition,
+        limit: usize,
+    ) -> Result<Page<BareEvent>, ReadError> {
+        StoreLayer::read_all_bare(self, selection, after, limit).await
     }
 
     async fn find(&self, ids: &[EventId]) -> Result<Vec<RecordedEvent>, ReadError> {

@@ -26,8 +26,8 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 
-use super::{AppendSignal, EventStore, Page, ReadError};
-use crate::{GlobalPosition, Selection};
+use super::{AppendSignal, EventStore, LogEvent, Page, ReadError};
+use crate::{BareEvent, GlobalPosition, RecordedEvent, Selection};
 
 /// How soon a reader at the end of the log looks again if nothing wakes it.
 const SHORTEST_POLL: Duration = Duration::from_millis(5);
@@ -40,7 +40,7 @@ const LONGEST_POLL: Duration = Duration::from_millis(100);
 /// pages at most, beside the one that its caller has: they are read while the caller is busy, each
 /// over a connection of its own. At the end, it is woken by this process's own appends and polls for
 /// those of others, from every 5 ms on a busy log to every 100 ms on a quiet one.
-pub struct Subscription {
+pub struct Subscription<E = RecordedEvent> {
     store: Arc<dyn EventStore>,
     selection: Selection,
     after: GlobalPosition,
@@ -48,16 +48,16 @@ pub struct Subscription {
     signal: AppendSignal,
     poll: Duration,
     /// In order of position, [`EventStore::pages_ahead`] at most.
-    ahead: VecDeque<ReadAhead>,
+    ahead: VecDeque<ReadAhead<E>>,
 }
 
 /// The page behind `after`, on its way. Dropped, it is no longer read.
-struct ReadAhead {
+struct ReadAhead<E> {
     after: GlobalPosition,
-    page: JoinHandle<Result<Page, ReadError>>,
+    page: JoinHandle<Result<Page<E>, ReadError>>,
 }
 
-impl Drop for ReadAhead {
+impl<E> Drop for ReadAhead<E> {
     fn drop(&mut self) {
         self.page.abort();
     }
@@ -72,6 +72,22 @@ impl Subscription {
         Self { store, selection, after, page_size: 500, signal, poll, ahead }
     }
 
+    /// Reads on bare: for who folds events and asks nothing else of them.
+    #[must_use]
+    pub fn bare(self) -> Subscription<BareEvent> {
+        Subscription {
+            store: self.store,
+            selection: self.selection,
+            after: self.after,
+            page_size: self.page_size,
+            signal: self.signal,
+            poll: self.poll,
+            ahead: VecDeque::new(),
+        }
+    }
+}
+
+impl<E: LogEvent> Subscription<E> {
     /// Reads at most this many events at a time (500 unless told; at least 1).
     #[must_use]
     pub fn with_page_size(mut self, events: usize) -> Self {
@@ -93,7 +109,7 @@ impl Subscription {
     ///
     /// # Cancel safety
     /// A dropped call loses nothing: the next one reads from the same place.
-    pub async fn next_page(&mut self) -> Result<Page, ReadError> {
+    pub async fn next_page(&mut self) -> Result<Page<E>, ReadError> {
         loop {
             let page = self.read().await?;
             if page.read_to > self.after {
@@ -110,7 +126,7 @@ impl Subscription {
     }
 
     /// The page that is on its way, or else a fresh one.
-    async fn read(&mut self) -> Result<Page, ReadError> {
+    async fn read(&mut self) -> Result<Page<E>, ReadError> {
         while let Some(ahead) = self.ahead.front_mut() {
             if ahead.after > self.after {
                 self.ahead.clear(); // invariant 2
@@ -134,12 +150,12 @@ impl Subscription {
                 }
             }
         }
-        self.store.read_all(&self.selection, self.after, self.page_size).await
+        E::read(&*self.store, &self.selection, self.after, self.page_size).await
     }
 
     /// `page` without what was read already (invariant 3).
-    fn unread(&self, mut page: Page) -> Page {
-        let read = page.events.partition_point(|event| event.position <= self.after);
+    fn unread(&self, mut page: Page<E>) -> Page<E> {
+        let read = page.events.partition_point(|event| event.position() <= self.after);
         page.events.drain(..read);
         page
     }
@@ -147,7 +163,7 @@ impl Subscription {
     /// Whether few positions in `page` hold no event that is wanted. Elsewhere two pages would share
     /// so much that reading both at a time gains nothing. A stream's index begins at one of its own
     /// events, and where the first page will end isn't known.
-    fn is_dense(&self, page: &Page) -> bool {
+    fn is_dense(&self, page: &Page<E>) -> bool {
         if matches!(self.selection, Selection::Stream(_)) {
             return false;
         }
@@ -166,7 +182,7 @@ impl Subscription {
             let (store, selection) = (self.store.clone(), self.selection.clone());
             let page_size = self.page_size;
             let page =
-                tokio::spawn(async move { store.read_all(&selection, after, page_size).await });
+                tokio::spawn(async move { E::read(&*store, &selection, after, page_size).await });
             self.ahead.push_back(ReadAhead { after, page });
         }
     }

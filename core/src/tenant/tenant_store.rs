@@ -12,10 +12,10 @@ use tokio::sync::RwLock;
 
 use super::terms::Terms;
 use crate::{
-    Append, AppendError, AppendSignal, Appended, Category, CheckpointError, CheckpointStore, Claim,
-    EventId, EventStore, GlobalPosition, Page, Payload, ReadError, RecordedEvent, Selection,
-    Snapshot, SnapshotError, SnapshotStore, Standing, StateSchema, StreamId, StreamVersion,
-    TenantError, TenantId,
+    Append, AppendError, AppendSignal, Appended, BareEvent, Category, CheckpointError,
+    CheckpointStore, Claim, EventId, EventStore, GlobalPosition, Page, Payload, ReadError,
+    RecordedEvent, Selection, Snapshot, SnapshotError, SnapshotStore, Standing, StateSchema,
+    StreamId, StreamVersion, TenantError, TenantId,
 };
 
 /// How many events are read at a time for a selection that drops some of them.
@@ -184,6 +184,20 @@ impl EventStore for TenantStore {
         let found = self.inner.read_stream(&stream, after, limit).await;
         let found = found.map_err(|error| self.terms.read_error(error))?;
         Ok(found.into_iter().filter_map(|event| self.terms.own_event(event)).collect())
+    }
+
+    async fn visit_stream(
+        &self,
+        stream: &StreamId,
+        after: StreamVersion,
+        limit: usize,
+        visit: &mut (dyn FnMut(BareEvent) + Send),
+    ) -> Result<usize, ReadError> {
+        let stream = self.terms.stream(stream).map_err(refused)?;
+        let mut visit_own =
+            |event| self.terms.own_bare_event(event).into_iter().for_each(&mut *visit);
+        let read = self.inner.visit_stream(&stream, after, limit, &mut visit_own).await;
+        read.map_err(|error| self.terms.read_error(error))
     }
 
     async fn read_all(

@@ -20,9 +20,9 @@
 
 use crate::tenant::tenant_id::masked;
 use crate::{
-    Append, AppendCondition, AppendError, Appended, Category, EventId, InvalidAppend, Metadata,
-    NewEvent, Query, QueryItem, ReadError, RecordedEvent, Selection, StreamAppend, StreamId, Tag,
-    TenantId,
+    Append, AppendCondition, AppendError, Appended, BareEvent, Category, EventId, InvalidAppend,
+    Metadata, NewEvent, Query, QueryItem, ReadError, RecordedEvent, Selection, StreamAppend,
+    StreamId, Tag, TenantId,
 };
 
 /// Something names what isn't the tenant's. It is the source of [`AppendError::Refused`] and
@@ -192,6 +192,11 @@ impl Terms {
             metadata,
             ..event
         })
+    }
+
+    /// The same for an event that bears nothing else of the tenant's.
+    pub(super) fn own_bare_event(&self, event: BareEvent) -> Option<BareEvent> {
+        Some(BareEvent { stream: self.own_stream(&event.stream)?, ..event })
     }
 
     pub(super) fn appended(&self, mut appended: Appended) -> Appended {

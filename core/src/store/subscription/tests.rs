@@ -180,6 +180,19 @@ async fn a_page_of_events_that_nobody_wants_moves_the_reader_on() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn bare_it_gives_the_same_events_in_the_same_order() {
+    let store = store();
+    append(&*store, "tested", 25).await;
+    let whole = from_the_start(&store).next_page().await.unwrap().map(BareEvent::from);
+    let mut subscription = from_the_start(&store).with_page_size(10).bare();
+    let mut bare = Vec::new();
+    while bare.len() < 25 {
+        bare.extend(subscription.next_page().await.unwrap().events);
+    }
+    assert_eq!(bare, whole.events);
+}
+
+#[tokio::test(start_paused = true)]
 async fn it_begins_behind_the_position_that_it_is_given() {
     let store = store();
     append(&*store, "tested", 5).await;

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use highwater::{
-    Append, CommandId, CorrelationId, EventId, ExpectedVersion, GlobalPosition, Metadata, NewEvent,
-    Payload, Selection, StreamVersion,
+    Append, BareEvent, CommandId, CorrelationId, EventId, ExpectedVersion, GlobalPosition,
+    Metadata, NewEvent, Payload, Selection, StreamVersion,
 };
 
 use super::LogFactory;
 use super::given::{
-    appended, event, events, everything, position, stream, tag, to_any, versions, whole_stream,
+    appended, category, event, events, everything, position, query_tagged, stream, tag, tagged,
+    to_any, versions, whole_stream,
 };
 
 /// Every field of the envelope comes back as it was given.
@@ -181,6 +182,36 @@ pub async fn all_ways_to_read_an_event_agree(log: &dyn LogFactory) {
         assert_eq!(everything(handle, &Selection::Stream(stream("a"))).await, by_stream);
         assert_eq!(handle.find(&ids).await.unwrap(), by_stream);
         assert_eq!(whole_stream(handle, &stream("a")).await, by_stream);
+    }
+}
+
+/// Whatever is selected, behind whatever place, however long the page.
+pub async fn a_bare_event_is_the_whole_one_without_its_envelope(log: &dyn LogFactory) {
+    let store = log.open().await;
+    for (key, kind) in [("a", "x"), ("b", "y"), ("a", "y"), ("a", "x"), ("aa", "x"), ("a", "z")] {
+        let given = tagged(kind, &[&format!("key:{key}")]).with_metadata(full_metadata());
+        appended(&*store, to_any(&stream(key), vec![given])).await;
+    }
+    let tagged_a = Selection::Query(query_tagged(&["key:a"]));
+    let category = Selection::Category(category(stream("a").category()));
+    let of_a = Selection::Stream(stream("a"));
+    for selection in [Selection::All, category, of_a, tagged_a, Selection::types(["x", "z"])] {
+        for (after, limit) in (0..8).flat_map(|after| [0, 1, 2, 100].map(|limit| (after, limit))) {
+            let after = GlobalPosition::new(after);
+            let whole = store.read_all(&selection, after, limit).await.unwrap();
+            let bare = store.read_all_bare(&selection, after, limit).await.unwrap();
+            assert_eq!((bare.read_to, bare.is_last), (whole.read_to, whole.is_last));
+            assert_eq!(bare.events, whole.map(BareEvent::from).events, "{selection:?} {after}");
+        }
+    }
+    for (after, limit) in (0..6).flat_map(|after| [0, 1, 2, 100].map(|limit| (after, limit))) {
+        let after = StreamVersion::new(after);
+        let whole = store.read_stream(&stream("a"), after, limit).await.unwrap();
+        let mut bare = Vec::new();
+        let mut visit = |event| bare.push(event);
+        let visited = store.visit_stream(&stream("a"), after, limit, &mut visit).await.unwrap();
+        assert_eq!(visited, whole.len());
+        assert_eq!(bare, whole.into_iter().map(BareEvent::from).collect::<Vec<_>>());
     }
 }
 

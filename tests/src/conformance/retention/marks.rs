@@ -39,6 +39,8 @@ pub async fn a_stream_is_refused_below_its_mark_though_its_events_are_there(
             }
             other => panic!("behind version {after}: {other:?}"),
         }
+        let visited = store.visit_stream(&stream("a"), version(after), 10, &mut |_| {}).await;
+        assert!(matches!(visited, Err(ReadError::StreamTruncated { .. })), "{visited:?}");
     }
     assert_eq!(store.read_stream(&stream("b"), version(0), 10).await.unwrap().len(), 5);
 }
@@ -61,6 +63,8 @@ pub async fn a_stream_is_refused_along_the_log_before_its_mark(log: &impl Retent
                 }
                 other => panic!("behind {after}, removed: {is_removed}: {other:?}"),
             }
+            let bare = store.read_all_bare(&of("a"), position(after), 10).await;
+            assert!(matches!(bare, Err(ReadError::StreamTruncated { .. })), "{bare:?}");
         }
         for (after, count) in [(5, 2), (6, 1), (7, 0), (8, 0)] {
             let page = store.read_all(&of("a"), position(after), 10).await.unwrap();
@@ -73,6 +77,8 @@ pub async fn a_stream_is_refused_along_the_log_before_its_mark(log: &impl Retent
     store.mark_log(position(6)).await.unwrap();
     let read = store.read_all(&of("a"), position(0), 10).await;
     assert!(matches!(read, Err(ReadError::LogTruncated { .. })), "{read:?}");
+    let bare = store.read_all_bare(&of("a"), position(0), 10).await;
+    assert!(matches!(bare, Err(ReadError::LogTruncated { .. })), "{bare:?}");
     assert_eq!(store.read_all(&of("a"), position(6), 10).await.unwrap().events.len(), 1);
 }
 
