@@ -1,5 +1,7 @@
 //! What is appended in one go, and what comes of it.
 
+use jiff::Timestamp;
+
 use crate::personal::marker::PERSONAL;
 use crate::{
     AppendCondition, EventId, ExpectedVersion, GlobalPosition, NewEvent, RecordedEvent, StreamId,
@@ -238,6 +240,8 @@ pub struct StreamHead {
 pub struct Appended {
     /// The position of its last event: once a read model has reached it, it shows the append.
     pub position: GlobalPosition,
+    /// When the store's clock recorded it: [`RecordedEvent::recorded_at`] of its events.
+    pub recorded_at: Timestamp,
     /// The new version of each stream, in the append's order.
     pub heads: Vec<StreamHead>,
     /// True if the events were in the log already, put there by an earlier try of this append.
@@ -252,18 +256,19 @@ impl Appended {
         let recorded = |event: &NewEvent, part: &StreamAppend| {
             found.iter().find(|recorded| recorded.id == event.id && recorded.stream == part.stream)
         };
-        let mut position = GlobalPosition::START;
+        let (mut position, mut recorded_at) = (GlobalPosition::START, Timestamp::MIN);
         let mut heads = Vec::with_capacity(append.streams.len());
         for part in &append.streams {
             let mut version = StreamVersion::EMPTY;
             for event in &part.events {
                 let recorded = recorded(event, part)?;
                 position = position.max(recorded.position);
+                recorded_at = recorded_at.max(recorded.recorded_at);
                 version = version.max(recorded.version);
             }
             heads.push(StreamHead { stream: part.stream.clone(), version });
         }
-        Some(Self { position, heads, was_repeated: true })
+        Some(Self { position, recorded_at, heads, was_repeated: true })
     }
 }
 

@@ -36,6 +36,8 @@ mod boundaries;
 #[cfg(feature = "runtime")]
 mod boundary_error;
 #[cfg(feature = "runtime")]
+mod handed_on;
+#[cfg(feature = "runtime")]
 mod loaded;
 #[cfg(feature = "runtime")]
 mod reading;

@@ -172,7 +172,10 @@ async fn outcome(
 ) -> Result<Appended, AppendError> {
     let report = Report::read(row).map_err(unavailable)?;
     match report.outcomes.first() {
-        Some(0) => Ok(appended(append, &report.heads, report.positions.first().copied())),
+        Some(0) => {
+            let position = report.positions.first().copied();
+            Ok(appended(append, &report.heads, position, report.recorded_at))
+        }
         Some(1) => Err(conflict(append, &report.heads)),
         Some(2) => repeated(transaction, append).await,
         _ => Err(AppendError::ConditionFailed),

@@ -19,6 +19,7 @@ use highwater_core::{
     Append, AppendError, Appended, BatchError, BatchWriter, EventId, ExpectedVersion, StreamHead,
     StreamVersion,
 };
+use jiff::Timestamp;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
@@ -26,20 +27,23 @@ use crate::answer::{GRACE, one_row};
 use crate::batch_arrays::BatchArrays;
 use crate::plain_arrays::{PlainArrays, are_plain};
 use crate::read_log;
-use crate::recorded_row::from_i64;
+use crate::recorded_row::{Recorded, from_i64};
 use crate::roll_over::{ROLL_OVERS, more_than, roll_over};
 use crate::sqlstate::{self, Meaning};
 
-/// One round trip each, and one transaction: no BEGIN and no COMMIT to wait for.
+/// One round trip each, and one transaction: no BEGIN and no COMMIT to wait for. now() is when the
+/// transaction began, which is what its events are recorded at.
 const APPEND_EVENT: &str =
-    "SELECT drawn, reached FROM highwater.append_event($1, $2, $3, $4, $5, $6, $7)";
-const APPEND_EVENTS: &str = "SELECT appended, positions, versions FROM highwater.append_events(
+    "SELECT drawn, reached, now() FROM highwater.append_event($1, $2, $3, $4, $5, $6, $7)";
+const APPEND_EVENTS: &str =
+    "SELECT appended, positions, versions, now() FROM highwater.append_events(
     $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
 pub(crate) const APPEND_BATCH: &str =
-    "SELECT outcomes, heads, positions FROM highwater.append_batch(
+    "SELECT outcomes, heads, positions, now() FROM highwater.append_batch(
     $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)";
 /// The same for one that others overtook.
-const APPEND_IN_TURN: &str = "SELECT outcomes, heads, positions FROM highwater.append_in_turn(
+const APPEND_IN_TURN: &str =
+    "SELECT outcomes, heads, positions, now() FROM highwater.append_in_turn(
     $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)";
 
 /// How often a batch that others interfered with is tried again before its appends go alone.
@@ -66,6 +70,7 @@ pub(crate) struct Report {
     pub(crate) outcomes: Vec<i32>,
     pub(crate) heads: Vec<i64>,
     pub(crate) positions: Vec<i64>,
+    pub(crate) recorded_at: Timestamp,
 }
 
 /// What the short ways say of the events that were appended: the places that they have in the
@@ -75,6 +80,7 @@ struct Written {
     appended: Vec<i32>,
     positions: Vec<i64>,
     versions: Vec<i64>,
+    recorded_at: Timestamp,
 }
 
 /// The database spoke of an event that wasn't sent.
@@ -166,6 +172,7 @@ impl PostgresWriter {
             let version = StreamVersion::new(version.unsigned_abs());
             *outcome = Some(Appended {
                 position: from_i64(position),
+                recorded_at: written.recorded_at,
                 heads: vec![StreamHead { stream: append.streams()[0].stream.clone(), version }],
                 was_repeated: false,
             });
@@ -258,7 +265,10 @@ impl PostgresWriter {
             let (own_heads, others) = heads.split_at(append.streams().len().min(heads.len()));
             heads = others;
             outcomes[index] = Some(match *outcome {
-                0 => Ok(appended(append, own_heads, positions.next().copied())),
+                0 => {
+                    let position = positions.next().copied();
+                    Ok(appended(append, own_heads, position, report.recorded_at))
+                }
                 1 => Err(conflict(append, own_heads)),
                 2 => self.repeated(append).await,
                 _ => Err(AppendError::ConditionFailed),
@@ -287,10 +297,14 @@ impl Written {
     fn of_event(row: &Row) -> Result<Self, tokio_postgres::Error> {
         let drawn: Option<i64> = row.try_get(0)?;
         let reached: Option<i64> = row.try_get(1)?;
+        let recorded_at = row.try_get::<_, Recorded>(2)?.0;
         Ok(match (drawn, reached) {
-            (Some(position), Some(version)) => {
-                Self { appended: vec![1], positions: vec![position], versions: vec![version] }
-            }
+            (Some(position), Some(version)) => Self {
+                appended: vec![1],
+                positions: vec![position],
+                versions: vec![version],
+                recorded_at,
+            },
             _ => Self::default(),
         })
     }
@@ -301,6 +315,7 @@ impl Written {
             appended: row.try_get::<_, Option<_>>(0)?.unwrap_or_default(),
             positions: row.try_get::<_, Option<_>>(1)?.unwrap_or_default(),
             versions: row.try_get::<_, Option<_>>(2)?.unwrap_or_default(),
+            recorded_at: row.try_get::<_, Recorded>(3)?.0,
         })
     }
 
@@ -317,17 +332,24 @@ impl Report {
             heads: row.try_get(1)?,
             // Null if nothing was appended.
             positions: row.try_get::<_, Option<_>>(2)?.unwrap_or_default(),
+            recorded_at: row.try_get::<_, Recorded>(3)?.0,
         })
     }
 }
 
-pub(crate) fn appended(append: &Append, heads_before: &[i64], position: Option<i64>) -> Appended {
+pub(crate) fn appended(
+    append: &Append,
+    heads_before: &[i64],
+    position: Option<i64>,
+    recorded_at: Timestamp,
+) -> Appended {
     let heads = append.streams().iter().zip(heads_before).map(|(part, head)| StreamHead {
         stream: part.stream.clone(),
         version: StreamVersion::new(head.unsigned_abs()).plus(part.events.len() as u64),
     });
     Appended {
         position: from_i64(position.unwrap_or_default()),
+        recorded_at,
         heads: heads.collect(),
         was_repeated: false,
     }

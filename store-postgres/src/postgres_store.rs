@@ -233,6 +233,10 @@ impl EventStore for PostgresStore {
         Some(self)
     }
 
+    fn returns_what_was_appended(&self) -> bool {
+        true
+    }
+
     async fn close(&self) {
         self.pipeline.close().await;
     }

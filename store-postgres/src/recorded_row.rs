@@ -199,7 +199,7 @@ impl<'a> FromSql<'a> for Text<'a> {
 }
 
 /// Microseconds since 2000-01-01, read without calendar arithmetic.
-struct Recorded(Timestamp);
+pub(crate) struct Recorded(pub(crate) Timestamp);
 
 const POSTGRES_EPOCH_US: i64 = 946_684_800_000_000;
 

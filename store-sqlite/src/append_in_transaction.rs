@@ -88,7 +88,7 @@ impl SqliteStore {
         locked.execute(&mut **transaction).await.map_err(unavailable)?;
         let batch = [append];
         let mut plan = plan(transaction, &batch).await.map_err(as_append_error)?;
-        insert_events(transaction, &plan.placed).await.map_err(as_append_error)?;
+        insert_events(transaction, &plan).await.map_err(as_append_error)?;
         insert_tags(transaction, &plan.placed).await.map_err(as_append_error)?;
         // One append has one outcome.
         plan.outcomes.pop().unwrap_or(Err(AppendError::Closed))

@@ -12,6 +12,7 @@ use highwater_core::{
     Append, AppendError, Appended, EventId, GlobalPosition, NewEvent, RecordedEvent, StreamAppend,
     StreamHead, StreamId, StreamVersion,
 };
+use jiff::Timestamp;
 
 /// What the log holds that a batch could meet, read under the write lock.
 #[derive(Default)]
@@ -37,6 +38,8 @@ pub(crate) struct Placed<'a> {
 /// The plan of a batch: an outcome per append that was judged, and what is to be written.
 pub(crate) struct BatchPlan<'a> {
     known: Known,
+    /// When the batch is recorded.
+    pub(crate) recorded_at: Timestamp,
     found: HashSet<EventId>,
     accepted: HashSet<EventId>,
     pub(crate) placed: Vec<Placed<'a>>,
@@ -44,9 +47,10 @@ pub(crate) struct BatchPlan<'a> {
 }
 
 impl<'a> BatchPlan<'a> {
-    pub(crate) fn new(known: Known) -> Self {
+    pub(crate) fn new(known: Known, recorded_at: Timestamp) -> Self {
         let found = known.found.iter().map(|event| event.id).collect();
-        Self { known, found, accepted: HashSet::new(), placed: Vec::new(), outcomes: Vec::new() }
+        let (accepted, placed, outcomes) = (HashSet::new(), Vec::new(), Vec::new());
+        Self { known, recorded_at, found, accepted, placed, outcomes }
     }
 
     /// Judges an append by what is known: `Some` outcome if that settles it, `None` if it is to be
@@ -97,7 +101,8 @@ impl<'a> BatchPlan<'a> {
     /// Gives the events of an append their places.
     pub(crate) fn accept(&mut self, append: &'a Append) {
         let heads = append.streams().iter().map(|part| self.place(part)).collect();
-        let appended = Appended { position: self.known.head, heads, was_repeated: false };
+        let (position, recorded_at) = (self.known.head, self.recorded_at);
+        let appended = Appended { position, recorded_at, heads, was_repeated: false };
         self.outcomes.push(Ok(appended));
     }
 

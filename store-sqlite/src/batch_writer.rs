@@ -66,7 +66,7 @@ async fn write(
         transaction.rollback().await.map_err(before_commit)?;
         return Ok(plan.outcomes);
     }
-    insert_events(&mut transaction, &plan.placed).await?;
+    insert_events(&mut transaction, &plan).await?;
     insert_tags(&mut transaction, &plan.placed).await?;
     transaction.commit().await.map_err(|error| SqliteFault::from(error).at_commit())?;
     Ok(plan.outcomes)
@@ -80,7 +80,7 @@ pub(crate) async fn plan<'a>(
     connection: &mut SqliteConnection,
     batch: &'a [Append],
 ) -> Result<BatchPlan<'a>, BatchError> {
-    let mut plan = BatchPlan::new(known(connection, batch).await?);
+    let mut plan = BatchPlan::new(known(connection, batch).await?, now());
     for append in batch {
         if let Some(outcome) = plan.judge(append) {
             plan.outcomes.push(outcome);
@@ -91,6 +91,12 @@ pub(crate) async fn plan<'a>(
         }
     }
     Ok(plan)
+}
+
+/// In the precision that is stored.
+fn now() -> Timestamp {
+    let now = Timestamp::now();
+    Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
 }
 
 /// Reads what the log holds that the batch could meet: two statements, however many appends.
@@ -196,10 +202,10 @@ async fn insert<R>(
 
 pub(crate) async fn insert_events(
     connection: &mut SqliteConnection,
-    placed: &[Placed<'_>],
+    plan: &BatchPlan<'_>,
 ) -> Result<(), BatchError> {
-    let recorded_at_us = Timestamp::now().as_microsecond();
-    insert(connection, &INSERT_EVENTS, placed, |insert, placed| {
+    let recorded_at_us = plan.recorded_at.as_microsecond();
+    insert(connection, &INSERT_EVENTS, &plan.placed, |insert, placed| {
         let event = placed.event;
         let tags = (!event.tags.is_empty()).then(|| serde_json::to_string(&event.tags));
         let metadata = (!event.metadata.is_empty()).then(|| serde_json::to_string(&event.metadata));

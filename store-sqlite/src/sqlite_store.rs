@@ -113,6 +113,10 @@ impl EventStore for SqliteStore {
         Some(self)
     }
 
+    fn returns_what_was_appended(&self) -> bool {
+        true
+    }
+
     async fn close(&self) {
         // Readers and checkpoints go on: consumers may still be finishing what they have read.
         self.pipeline.close().await;

@@ -111,8 +111,12 @@ async fn insert(client: &Client, append: &Append) -> Result<Appended, Failure> {
             }
         }
     }
-    let mut appended =
-        Appended { position: GlobalPosition::START, heads: vec![], was_repeated: false };
+    let mut appended = Appended {
+        position: GlobalPosition::START,
+        recorded_at: jiff::Timestamp::UNIX_EPOCH,
+        heads: vec![],
+        was_repeated: false,
+    };
     for part in append.streams() {
         let head = "SELECT coalesce(max(version), 0) FROM naive WHERE stream = $1";
         let head: i64 = client.query_one(head, &[&part.stream.as_str()]).await?.get(0);

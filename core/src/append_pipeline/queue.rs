@@ -50,6 +50,8 @@ pub(super) struct Queue {
     plain_in_flight: usize,
     /// What this process appends, beside what others do.
     pub(super) share: Share,
+    /// How many workers are about to look for a batch.
+    pub(super) about_to_look: usize,
     pub(super) is_closed: bool,
 }
 
@@ -84,6 +86,12 @@ impl Queue {
     /// True if appends without a condition are ready, few beside those in flight (invariant 4).
     pub(super) fn has_few(&self) -> bool {
         self.ready_plain() > 0 && !self.is_crowd()
+    }
+
+    /// True if a worker is to be woken: for a batch, or to keep an eye on few. One that is about to look
+    /// sees for itself, and wakes others for what it leaves.
+    pub(super) fn wants_worker(&self) -> bool {
+        self.about_to_look == 0 && (self.has_batch() || self.has_few())
     }
 
     fn is_condition_next(&self) -> bool {

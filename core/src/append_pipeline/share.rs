@@ -19,20 +19,14 @@ pub(super) struct Share {
 impl Share {
     /// Learns from a batch that was answered.
     pub(super) fn note(&mut self, batch: &[Append], outcomes: &[Result<Appended, AppendError>]) {
-        let (mut own, mut reached) = (0, None);
-        for (append, outcome) in batch.iter().zip(outcomes) {
-            if let Ok(appended) = outcome
-                && !appended.was_repeated
-            {
-                own += append.event_count() as u64;
-                reached = reached.max(Some(appended.position));
-            }
-        }
-        let Some(reached) = reached else {
+        let new = outcomes.iter().filter_map(|outcome| outcome.as_ref().ok());
+        let new = new.filter(|appended| !appended.was_repeated);
+        let Some(reached) = new.map(|appended| appended.position).max() else {
             return;
         };
         if let Some(highest) = self.highest {
-            self.own += own;
+            // Positions are drawn for a whole batch: also for those of it that are refused then.
+            self.own += batch.iter().map(|append| append.event_count() as u64).sum::<u64>();
             self.all += reached.get().saturating_sub(highest.get());
         }
         self.highest = self.highest.max(Some(reached));
@@ -49,24 +43,30 @@ impl Share {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+
     use super::*;
     use crate::{ExpectedVersion, NewEvent, StreamId};
 
-    /// A batch of `events` appends, the last of which came to stand at `position`.
-    fn note(share: &mut Share, events: usize, position: u64) {
+    fn batch_of(events: usize) -> Vec<Append> {
         let append = |_| {
             let event = NewEvent::new("tested", &1).expect("a number is JSON");
             let stream = StreamId::new("test", "1").expect("a valid key");
             Append::to(stream, ExpectedVersion::Any, vec![event])
         };
-        let batch: Vec<_> = (0..events).map(append).collect();
+        (0..events).map(append).collect()
+    }
+
+    fn appended(position: u64) -> Appended {
+        let (position, recorded_at) = (GlobalPosition::new(position), Timestamp::UNIX_EPOCH);
+        Appended { position, recorded_at, heads: Vec::new(), was_repeated: false }
+    }
+
+    /// A batch of `events` appends, the last of which came to stand at `position`.
+    fn note(share: &mut Share, events: usize, position: u64) {
+        let batch = batch_of(events);
         let first = position + 1 - events as u64;
-        let outcomes: Vec<_> = (first..=position)
-            .map(|position| {
-                let position = GlobalPosition::new(position);
-                Ok(Appended { position, heads: Vec::new(), was_repeated: false })
-            })
-            .collect();
+        let outcomes: Vec<_> = (first..=position).map(|position| Ok(appended(position))).collect();
         share.note(&batch, &outcomes);
     }
 
@@ -102,19 +102,24 @@ mod tests {
     }
 
     #[test]
+    fn who_appends_alone_and_is_mostly_refused_has_no_smaller_part() {
+        let mut share = Share::default();
+        for round in 1..100 {
+            let batch = batch_of(100);
+            let refused = (0..99).map(|_| Err(AppendError::ConditionFailed));
+            let outcomes: Vec<_> = refused.chain([Ok(appended(round * 100))]).collect();
+            share.note(&batch, &outcomes);
+            assert!(!share.is_smaller_part());
+        }
+    }
+
+    #[test]
     fn what_failed_or_was_there_before_tells_nothing() {
         let mut share = Share::default();
         note(&mut share, 1, 10);
         share.note(&[], &[Err(AppendError::Closed)]);
-        let repeated = Appended {
-            position: GlobalPosition::new(1_000),
-            heads: Vec::new(),
-            was_repeated: true,
-        };
-        let event = NewEvent::new("tested", &1).expect("a number is JSON");
-        let stream = StreamId::new("test", "1").expect("a valid key");
-        let append = Append::to(stream, ExpectedVersion::Any, vec![event]);
-        share.note(&[append], &[Ok(repeated)]);
+        let repeated = Appended { was_repeated: true, ..appended(1_000) };
+        share.note(&batch_of(1), &[Ok(repeated)]);
         note(&mut share, 1, 11);
         assert!(!share.is_smaller_part());
     }

@@ -127,6 +127,7 @@ fn appended(append: &Append, position: u64) -> Appended {
     });
     Appended {
         position: GlobalPosition::new(position),
+        recorded_at: jiff::Timestamp::UNIX_EPOCH,
         heads: heads.collect(),
         was_repeated: false,
     }

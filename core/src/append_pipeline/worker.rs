@@ -15,6 +15,8 @@ use crate::{AppendError, AppendSignal};
 /// How long appends that are few beside a batch in flight wait for its end. It may be stuck behind
 /// somebody's lock, and they have nothing to do with it.
 const PATIENCE_OF_FEW: Duration = Duration::from_millis(5);
+/// The same where other processes append more: there a batch that isn't stuck takes longer, too.
+const PATIENCE_AMONG_MANY: Duration = Duration::from_millis(25);
 
 /// What callers, workers and the supervisor share.
 pub(super) struct Shared {
@@ -59,7 +61,7 @@ impl Shared {
             let had_few = queue.has_few();
             queue.push(waiting);
             // The first of few starts a worker's clock, the rest leave it running.
-            queue.has_batch() || !had_few && queue.has_few()
+            queue.wants_worker() && (queue.has_batch() || !had_few)
         };
         if is_wanted {
             self.wake.notify_one();
@@ -78,29 +80,42 @@ impl Shared {
         let is_wanted = {
             let mut queue = self.queue();
             queue.release_batch(batch);
-            queue.has_batch() || queue.has_few()
+            queue.wants_worker()
         };
         if is_wanted {
             self.wake.notify_one();
         }
     }
 
+    /// A worker is about to look for its next batch: nobody else need be woken until it has.
+    pub(super) fn about_to_look(self: &Arc<Self>) -> AboutToLook {
+        self.queue().about_to_look += 1;
+        AboutToLook { shared: Some(self.clone()) }
+    }
+
     /// Waits for the next batch; `None` once the pipeline is closed and nothing is ready.
     ///
     /// Appends that are still blocked then wait for a batch in flight, and the worker that writes
     /// it comes here again before it ends.
-    async fn next_batch(self: &Arc<Self>) -> Option<Batch> {
-        let mut is_late = false;
+    async fn next_batch(self: &Arc<Self>, about_to_look: Option<AboutToLook>) -> Option<Batch> {
+        let (mut is_late, mut about_to_look) = (false, about_to_look);
         loop {
             let woken = self.wake.notified();
             tokio::pin!(woken);
             // From here on no notification is missed, whatever happens before the await.
             woken.as_mut().enable();
-            let (taken, has_batch, has_few, is_closed) = {
+            let (taken, has_batch, has_few, is_closed, patience) = {
                 let mut queue = self.queue();
+                if let Some(about_to_look) = about_to_look.take() {
+                    about_to_look.looks(&mut queue);
+                }
                 let is_closed = queue.is_closed;
                 let taken = queue.take_batch(&self.limits, is_late || is_closed);
-                (taken, queue.has_batch(), queue.has_few(), is_closed)
+                let patience = match queue.share.is_smaller_part() {
+                    true => PATIENCE_AMONG_MANY,
+                    false => PATIENCE_OF_FEW,
+                };
+                (taken, queue.has_batch(), queue.has_few(), is_closed, patience)
             };
             if !taken.is_empty() {
                 if has_batch || has_few {
@@ -112,7 +127,7 @@ impl Shared {
                 return None;
             }
             is_late = if has_few {
-                tokio::time::timeout(PATIENCE_OF_FEW, woken).await.is_err()
+                tokio::time::timeout(patience, woken).await.is_err()
             } else {
                 woken.await;
                 false
@@ -122,6 +137,31 @@ impl Shared {
             if !is_late && self.queue().is_any_in_flight() {
                 tokio::task::yield_now().await;
             }
+        }
+    }
+}
+
+/// A worker that was just busy and is about to look for its next batch. Another one that was woken
+/// meanwhile would take the few that are there, and those who were answered are about to append.
+pub(super) struct AboutToLook {
+    /// None once it has looked.
+    shared: Option<Arc<Shared>>,
+}
+
+impl AboutToLook {
+    /// It looks, under the queue's lock.
+    fn looks(mut self, queue: &mut Queue) {
+        queue.about_to_look -= 1;
+        self.shared = None;
+    }
+}
+
+/// It was lost instead: what it would have seen is somebody else's now.
+impl Drop for AboutToLook {
+    fn drop(&mut self) {
+        if let Some(shared) = self.shared.take() {
+            shared.queue().about_to_look -= 1;
+            shared.wake.notify_one();
         }
     }
 }
@@ -144,12 +184,14 @@ pub(super) async fn supervise(shared: Arc<Shared>) {
 }
 
 async fn work(shared: Arc<Shared>) {
-    while let Some(batch) = shared.next_batch().await {
+    let mut about_to_look = None;
+    while let Some(batch) = shared.next_batch(about_to_look.take()).await {
         let callers = batch.appends().len();
         let first_pause = shared.limits.first_pause;
         let outcomes = batch::settle(&*shared.writer, batch.appends(), first_pause).await;
         let has_appended = outcomes.iter().any(Result::is_ok);
         shared.queue().share.note(batch.appends(), &outcomes);
+        about_to_look = Some(shared.about_to_look());
         batch.answer(outcomes);
         if has_appended {
             shared.signal.notify();

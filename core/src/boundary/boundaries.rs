@@ -7,21 +7,27 @@
 //!    before it answers, and answers with their outcome. It looks after it has loaded: what the
 //!    models have seen of the earlier run is in the log by then, so a repetition is never rejected
 //!    because of what it did itself.
-//! 3. An id that was made here can't have run before, and is not looked for.
+//! 3. An id that was made here can't have run before, and is not looked for, until the log says that
+//!    its events were there: then a try of this very decision was carried out and its answer lost.
+//!
+//! Who had to wait for others of this process decides on what they hand on, where that is all that
+//! there is (`handed_on.rs`): such a decision costs one round trip and not two.
 
 use std::error::Error;
 use std::sync::Arc;
 
+use super::handed_on::Single;
 use super::loaded::filed;
 use super::reading::Reading;
 use super::repetition::first_outcome;
 use super::turnstiles::Turnstiles;
 use crate::command_handler::NewCommandId;
+use crate::personal::marker::PERSONAL;
 use crate::retry_pauses::{MAX_ATTEMPTS, retry_pauses};
 use crate::{
-    AppendError, Boundary, BoundaryError, BoundaryEvent, CommandId, DecisionModels, EventId,
-    EventStore, GlobalPosition, LoadBoundaryError, Metadata, NewEvent, StreamHead, StreamId,
-    UnfiledEvent,
+    AppendError, Appended, Boundary, BoundaryError, BoundaryEvent, CommandId, DecisionModels,
+    EventId, EventStore, GlobalPosition, LoadBoundaryError, Metadata, NewEvent, RecordedEvent,
+    StreamHead, StreamId, UnfiledEvent,
 };
 
 /// What a decision within a boundary did.
@@ -101,11 +107,14 @@ pub struct Boundaries {
 
 /// How one try at a decision ended.
 enum Tried<R> {
-    Appended(BoundaryReceipt),
+    /// With what was appended, if that is one event.
+    Appended(BoundaryReceipt, Option<Box<Single>>),
     NothingToDo(BoundaryReceipt),
     Rejected(R),
-    /// By another decision, or by another run of this one.
+    /// By another decision.
     Overtaken,
+    /// By another run, or an earlier try, of this one.
+    Repeated,
 }
 
 impl Boundaries {
@@ -147,7 +156,7 @@ impl Boundaries {
 
     /// Loads `model` (one, or a tuple of several), lets `decide` answer, and appends its events if
     /// nothing that the models ask for was appended meanwhile; otherwise takes in what was, and
-    /// decides again, up to 10 times, with growing pauses. Returns once the events are durable.
+    /// decides again, some 10 times, with growing pauses. Returns once the events are durable.
     ///
     /// Decisions of one process that get in each other's way queue, in order of arrival, and the
     /// first one goes on alone; so only those of other processes cost it further tries.
@@ -237,7 +246,7 @@ impl Boundaries {
         E: BoundaryEvent,
         R: Error + Send + Sync + 'static,
     {
-        let may_have_run = metadata.command.is_some();
+        let mut may_have_run = metadata.command.is_some();
         let command = metadata.command.unwrap_or_else(|| (self.new_id)());
         let metadata = metadata.with_command(command);
         let gates = self.turnstiles.gates_of(reading.query());
@@ -246,19 +255,36 @@ impl Boundaries {
             false => None,
         };
         let mut pauses = retry_pauses();
+        let mut has_just_passed = passage.is_some();
         loop {
-            reading.read_on().await.map_err(BoundaryError::Load)?;
+            let is_handed_on = match &passage {
+                Some(passage) if has_just_passed => passage.take_over(reading),
+                _ => Ok(false),
+            };
+            has_just_passed = false;
+            let is_handed_on = is_handed_on.map_err(BoundaryError::Load)?;
+            if !is_handed_on {
+                reading.read_on().await.map_err(BoundaryError::Load)?;
+            }
             let tried = try_once(command, &metadata, reading, decide).await?;
-            if let Tried::Appended(receipt) = tried {
+            if let Tried::Appended(receipt, single) = tried {
+                if let (Some(passage), Some(single)) = (&passage, single) {
+                    passage.hand_on(reading, *single);
+                }
                 return Ok(receipt);
+            }
+            may_have_run |= matches!(tried, Tried::Repeated);
+            if is_handed_on {
+                // Others may have come first, and a "no" is said of what was read.
+                continue;
             }
             if may_have_run && let Some(first) = first_run(&**reading.store(), command).await? {
                 return Ok(first);
             }
             match tried {
-                Tried::Appended(receipt) | Tried::NothingToDo(receipt) => return Ok(receipt),
+                Tried::Appended(receipt, _) | Tried::NothingToDo(receipt) => return Ok(receipt),
                 Tried::Rejected(rejection) => return Err(BoundaryError::Rejected(rejection)),
-                Tried::Overtaken => {}
+                Tried::Overtaken | Tried::Repeated => {}
             }
             let Some(pause) = pauses.next() else {
                 return Err(BoundaryError::Contended { command, attempts: MAX_ATTEMPTS });
@@ -266,6 +292,7 @@ impl Boundaries {
             if passage.is_none() {
                 // The wait for others is pause enough.
                 passage = Some(gates.pass().await);
+                has_just_passed = true;
             } else {
                 tokio::time::sleep(pause).await;
             }
@@ -290,18 +317,48 @@ where
     };
     let receipt =
         |position, heads| BoundaryReceipt { command, position, heads, was_repeated: false };
+    let single = match &events[..] {
+        [(_, one)] => comes_back_as_it_is(&**reading.store(), one).then(|| one.clone()),
+        _ => None,
+    };
     let Some(append) = filed(events, reading.condition()) else {
         return Ok(Tried::NothingToDo(receipt(reading.read_to(), Vec::new())));
     };
     match reading.store().append(append).await {
         // The events of this try stood in the log already; the earlier run may have had more.
-        Ok(appended) if appended.was_repeated => Ok(Tried::Overtaken),
-        Ok(appended) => Ok(Tried::Appended(receipt(appended.position, appended.heads))),
+        Ok(appended) if appended.was_repeated => Ok(Tried::Repeated),
+        Ok(appended) => {
+            let single = single.and_then(|single| recorded(single, reading.read_to(), &appended));
+            Ok(Tried::Appended(receipt(appended.position, appended.heads), single))
+        }
         // The earlier run emitted something else.
-        Err(AppendError::EventIdTaken { .. }) => Ok(Tried::Overtaken),
+        Err(AppendError::EventIdTaken { .. }) => Ok(Tried::Repeated),
         Err(error) if error.is_conflict() => Ok(Tried::Overtaken),
         Err(source) => Err(BoundaryError::Append { command, source }),
     }
+}
+
+/// True if whoever reads the event finds what was appended.
+pub(super) fn comes_back_as_it_is(store: &dyn EventStore, event: &NewEvent) -> bool {
+    store.returns_what_was_appended() && !PERSONAL.is_in(event.data.as_json())
+}
+
+/// The event as whoever reads it finds it.
+fn recorded(event: NewEvent, after: GlobalPosition, appended: &Appended) -> Option<Box<Single>> {
+    let head = appended.heads.first()?;
+    let event = RecordedEvent {
+        id: event.id,
+        event_type: event.event_type,
+        schema_version: event.schema_version,
+        stream: head.stream.clone(),
+        version: head.version,
+        position: appended.position,
+        recorded_at: appended.recorded_at,
+        data: event.data,
+        tags: event.tags,
+        metadata: event.metadata,
+    };
+    Some(Box::new(Single { after, event }))
 }
 
 async fn first_run<R: Error + 'static>(

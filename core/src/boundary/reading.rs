@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use super::handed_on::HandedOn;
 use crate::{
     AppendCondition, DecisionModels, EventStore, GlobalPosition, LoadBoundaryError, Query,
-    Selection,
+    RecordedEvent, Selection,
 };
 
 /// How many events are read at a time.
@@ -37,12 +38,7 @@ impl<M: DecisionModels> Reading<M> {
                 .read_all(&self.selection, self.read_to, PAGE)
                 .await
                 .map_err(LoadBoundaryError::Read)?;
-            for event in &page.events {
-                let position = event.position;
-                self.state
-                    .apply(&self.queries, event)
-                    .map_err(|source| LoadBoundaryError::Decode { position, source })?;
-            }
+            page.events.iter().try_for_each(|event| self.apply(event))?;
             // Not the last event's position: what doesn't match was read as well, and needn't be
             // looked at again by the condition.
             self.read_to = page.read_to;
@@ -50,6 +46,29 @@ impl<M: DecisionModels> Reading<M> {
                 return Ok(());
             }
         }
+    }
+
+    /// Takes in what others in the same line have appended, if that is all that there is since; says
+    /// whether it was.
+    pub(super) fn take_over(
+        &mut self,
+        handed_on: &mut HandedOn,
+    ) -> Result<bool, LoadBoundaryError> {
+        let Some(news) = handed_on.behind(&self.store, &self.query, self.read_to) else {
+            return Ok(false);
+        };
+        for event in news {
+            self.apply(event)?;
+            self.read_to = event.position;
+        }
+        Ok(true)
+    }
+
+    fn apply(&mut self, event: &RecordedEvent) -> Result<(), LoadBoundaryError> {
+        let position = event.position;
+        self.state
+            .apply(&self.queries, event)
+            .map_err(|source| LoadBoundaryError::Decode { position, source })
     }
 
     pub(super) fn state(&self) -> &M {

@@ -10,26 +10,50 @@
 //!    needs one of them waits for it, in order of arrival, before it reads.
 //! 3. Gates are taken in the order of their numbers, so decisions can't wait in a circle.
 //! 4. Two that share a gate by accident wait for each other needlessly, never wrongly.
+//! 5. Who stands at the first of its gates finds there what the last ones before it have appended
+//!    (`handed_on.rs`).
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-use crate::{Query, QueryItem};
+use super::handed_on::{HandedOn, Single};
+use super::reading::Reading;
+use crate::{DecisionModels, LoadBoundaryError, Query, QueryItem};
 
 /// How many gates there are: enough that accidents are rare.
 const GATES: usize = 256;
 
 /// The turnstiles of all decisions against one log. Cheap to clone; clones share them.
 #[derive(Clone)]
-pub(super) struct Turnstiles(Arc<[Arc<Mutex<()>>]>);
+pub(super) struct Turnstiles(Arc<[Arc<Gate>]>);
+
+#[derive(Default)]
+struct Gate {
+    turn: Arc<Mutex<()>>,
+    line: std::sync::Mutex<Line>,
+}
+
+/// Who stands at a gate, and what they hand on.
+#[derive(Default)]
+struct Line {
+    length: usize,
+    handed_on: HandedOn,
+}
+
+impl Gate {
+    /// The line's methods change it in steps that can't fail half-way.
+    fn line(&self) -> MutexGuard<'_, Line> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// The gates that one query goes through.
-pub(super) struct Gates(Vec<Arc<Mutex<()>>>);
+pub(super) struct Gates(Vec<Arc<Gate>>);
 
 /// The right to go first, given back when it is dropped.
-pub(super) type Passage = Vec<OwnedMutexGuard<()>>;
+pub(super) struct Passage(Vec<(OwnedMutexGuard<()>, InLine)>);
 
 impl Default for Turnstiles {
     fn default() -> Self {
@@ -49,7 +73,7 @@ impl Turnstiles {
 impl Gates {
     /// True if somebody holds a gate of this query's.
     pub(super) fn are_crowded(&self) -> bool {
-        self.0.iter().any(|gate| gate.try_lock().is_err())
+        self.0.iter().any(|gate| gate.turn.try_lock().is_err())
     }
 
     /// Waits for all gates.
@@ -59,9 +83,52 @@ impl Gates {
     pub(super) async fn pass(&self) -> Passage {
         let mut passage = Vec::with_capacity(self.0.len());
         for gate in &self.0 {
-            passage.push(gate.clone().lock_owned().await);
+            let in_line = InLine::at(gate);
+            passage.push((gate.turn.clone().lock_owned().await, in_line));
         }
-        passage
+        Passage(passage)
+    }
+}
+
+impl Passage {
+    /// Takes in what others who asked the same have handed on, if that is all that there is since;
+    /// says whether it was.
+    pub(super) fn take_over<M: DecisionModels>(
+        &self,
+        reading: &mut Reading<M>,
+    ) -> Result<bool, LoadBoundaryError> {
+        match self.0.first() {
+            Some((_, in_line)) => reading.take_over(&mut in_line.0.line().handed_on),
+            None => Ok(false), // a query that asks for nothing
+        }
+    }
+
+    /// Hands on what was appended on a reading.
+    pub(super) fn hand_on<M: DecisionModels>(&self, reading: &Reading<M>, append: Single) {
+        if let Some((_, in_line)) = self.0.first() {
+            in_line.0.line().handed_on.add(reading.store(), reading.query(), append);
+        }
+    }
+}
+
+/// A place in the line, waiting or in front, until it is dropped. The last one to leave takes along what
+/// was handed on.
+struct InLine(Arc<Gate>);
+
+impl InLine {
+    fn at(gate: &Arc<Gate>) -> Self {
+        gate.line().length += 1;
+        Self(gate.clone())
+    }
+}
+
+impl Drop for InLine {
+    fn drop(&mut self) {
+        let mut line = self.0.line();
+        line.length -= 1;
+        if line.length == 0 {
+            line.handed_on.clear();
+        }
     }
 }
 
@@ -101,8 +168,29 @@ mod tests {
         tokio::task::yield_now().await;
         assert!(!second.is_finished());
         drop(passage);
-        assert!(!second.await.expect("no panic").is_empty());
+        assert_eq!(second.await.expect("no panic").0.len(), 1);
         assert!(!turnstiles.gates_of(&mine).are_crowded());
+    }
+
+    /// However they leave: at their turn, or dropped while they wait at the first gate or at the last.
+    #[tokio::test]
+    async fn the_last_to_leave_a_line_takes_along_what_was_handed_on() {
+        let turnstiles = Turnstiles::default();
+        let gates = |value: &str| turnstiles.gates_of(&tagged(value));
+        let (one, both) = (tagged("1"), tagged("1").or(tagged("2").items()[0].clone()));
+        let length = |value: &str| gates(value).0[0].line().length;
+        for (asked, held) in [(&one, "1"), (&both, "1"), (&both, "2")] {
+            let holder = gates(held).pass().await;
+            let gates_of_waiter = turnstiles.gates_of(asked);
+            let waiter = tokio::spawn(async move { gates_of_waiter.pass().await });
+            tokio::task::yield_now().await;
+            assert_eq!(length(held), 2);
+            waiter.abort();
+            assert!(waiter.await.is_err());
+            assert_eq!((length(held), gates(held).0[0].line().handed_on.is_empty()), (1, true));
+            drop(holder);
+            assert_eq!((length("1"), length("2")), (0, 0));
+        }
     }
 
     #[tokio::test]

@@ -294,6 +294,9 @@ impl History<'_> {
         let read = self.store.visit_stream(self.stream, after, LOAD_PAGE, &mut visit).await;
         // Why a page can't be read in full explains what is amiss with the part that was.
         let read = read.map_err(|error| self.unread(error))?;
+        if read > 0 {
+            past.last_event = None;
+        }
         folded.map(|()| (read, has_ended))
     }
 

@@ -73,6 +73,10 @@ impl StoreLayer for SealedLog {
         Some(self.log.sealed().unwrap_or_else(|| self.log.clone()))
     }
 
+    fn returns_what_was_appended(&self) -> bool {
+        self.log.returns_what_was_appended()
+    }
+
     async fn append(&self, append: Append) -> Result<Appended, AppendError> {
         if !Vault::concerns(&append) {
             return self.log.append(append).await;

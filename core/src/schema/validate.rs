@@ -129,4 +129,27 @@ impl crate::StoreLayer for CheckedLog {
     fn snapshots(&self) -> Option<&dyn crate::SnapshotStore> {
         self.inner.snapshots()
     }
+
+    fn returns_what_was_appended(&self) -> bool {
+        self.inner.returns_what_was_appended()
+    }
+
+    async fn visit_stream(
+        &self,
+        stream: &crate::StreamId,
+        after: crate::StreamVersion,
+        limit: usize,
+        visit: &mut (dyn FnMut(crate::BareEvent) + Send),
+    ) -> Result<usize, crate::ReadError> {
+        self.inner.visit_stream(stream, after, limit, visit).await
+    }
+
+    async fn read_all_bare(
+        &self,
+        selection: &crate::Selection,
+        after: crate::GlobalPosition,
+        limit: usize,
+    ) -> Result<crate::Page<crate::BareEvent>, crate::ReadError> {
+        self.inner.read_all_bare(selection, after, limit).await
+    }
 }

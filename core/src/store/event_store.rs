@@ -170,7 +170,7 @@ pub trait EventStore: CheckpointStore + Send + Sync + 'static {
 
     /// Reads what [`EventStore::read_stream`] does and gives each event, bare, to `visit`, the first
     /// ones while the rest is on its way; says how many there were. For who folds events and asks
-    /// nothing else of them.
+    /// nothing else of them. A connection may be held meanwhile, so `visit` should be quick.
     ///
     /// # Errors
     /// [`ReadError`]. What was visited before is worth nothing: it may lack events at its beginning.
@@ -265,6 +265,13 @@ pub trait EventStore: CheckpointStore + Send + Sync + 'static {
     /// the other's.
     fn tenant(&self) -> Option<&TenantId> {
         None
+    }
+
+    /// True if events come back from this store just as they were appended, with the place that the append
+    /// answered. A store that wraps another one MUST say no if it changes what is read, or what is
+    /// appended in a way that a read of its own shows. (Personal data may come back opened or forgotten.)
+    fn returns_what_was_appended(&self) -> bool {
+        false
     }
 
     /// How many pages one reader that catches up asks for at a time, while it is busy with another. A

@@ -18,8 +18,8 @@ use crate::{
 
 /// A store that stands on another one. Whoever implements it is an [`EventStore`].
 ///
-/// Every method but `snapshots` and the two that read bare events passes the call to
-/// [`inner`](StoreLayer::inner) unless the layer says otherwise, and MUST keep the promises that [`EventStore`] and [`CheckpointStore`] make under the
+/// Every method but `snapshots`, `returns_what_was_appended` and the two that read bare events passes
+/// the call to [`inner`](StoreLayer::inner) unless the layer says otherwise, and MUST keep the promises that [`EventStore`] and [`CheckpointStore`] make under the
 /// same name.
 ///
 /// # Examples
@@ -137,6 +137,12 @@ pub trait StoreLayer: Send + Sync + 'static {
         self.inner().tenant()
     }
 
+    /// No, unless the layer says otherwise. One that changes neither what is appended nor what is read
+    /// returns `self.inner().returns_what_was_appended()`.
+    fn returns_what_was_appended(&self) -> bool {
+        false
+    }
+
     fn pages_ahead(&self) -> usize {
         self.inner().pages_ahead()
     }
@@ -233,6 +239,10 @@ impl<L: StoreLayer> EventStore for L {
 
     fn tenant(&self) -> Option<&TenantId> {
         StoreLayer::tenant(self)
+    }
+
+    fn returns_what_was_appended(&self) -> bool {
+        StoreLayer::returns_what_was_appended(self)
     }
 
     fn pages_ahead(&self) -> usize {

@@ -119,7 +119,7 @@ impl Log {
         }
         self.check_condition(&append)?;
         let heads = append.streams().iter().map(|part| self.push(part, now)).collect();
-        Ok(Appended { position: self.head(), heads, was_repeated: false })
+        Ok(Appended { position: self.head(), recorded_at: now, heads, was_repeated: false })
     }
 
     fn earlier_try(&self, append: &Append) -> Result<Option<Appended>, AppendError> {
@@ -255,6 +255,10 @@ impl EventStore for MemoryStore {
 
     fn snapshots(&self) -> Option<&dyn SnapshotStore> {
         Some(self)
+    }
+
+    fn returns_what_was_appended(&self) -> bool {
+        true
     }
 
     async fn close(&self) {

@@ -246,6 +246,10 @@ impl EventStore for TenantStore {
         Some(self.terms.tenant())
     }
 
+    fn returns_what_was_appended(&self) -> bool {
+        self.inner.returns_what_was_appended()
+    }
+
     fn pages_ahead(&self) -> usize {
         self.inner.pages_ahead()
     }

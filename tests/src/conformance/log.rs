@@ -138,6 +138,7 @@ macro_rules! enrol_event_store {
                     a_page_of_no_events_moves_nowhere,
                     found_events_come_in_order_and_unknown_ids_are_left_out,
                     all_ways_to_read_an_event_agree,
+                    an_answer_tells_when_its_events_were_recorded,
                     a_bare_event_is_the_whole_one_without_its_envelope,
                 }
                 selections {

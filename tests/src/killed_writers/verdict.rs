@@ -100,7 +100,9 @@ pub struct Counts {
 fn appended(answer: &Acknowledgement) -> Appended {
     let heads = answer.heads.iter().cloned();
     let heads = heads.map(|(stream, version)| StreamHead { stream, version }).collect();
-    Appended { position: answer.position, heads, was_repeated: false }
+    // Not what is judged.
+    let recorded_at = jiff::Timestamp::UNIX_EPOCH;
+    Appended { position: answer.position, recorded_at, heads, was_repeated: false }
 }
 
 /// Holds what was said by writers and by the reader against the log; the whole oracle.

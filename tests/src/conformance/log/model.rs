@@ -254,7 +254,7 @@ fn at_position(append: &Append, log: &[RecordedEvent]) -> Append {
 /// What an append answered, in words that don't depend on a store's numbers.
 fn outcome(answer: Result<Appended, AppendError>, log: &[RecordedEvent]) -> String {
     match answer {
-        Ok(Appended { position, heads, was_repeated }) => {
+        Ok(Appended { position, heads, was_repeated, .. }) => {
             let rank = log.iter().position(|event| event.position == position);
             format!(
                 "appended up to the event of rank {rank:?}, {heads:?}, repeated: {was_repeated}"

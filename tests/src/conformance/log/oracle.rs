@@ -381,7 +381,9 @@ mod tests {
     async fn lost_doubled_and_torn_appends_are_reported() {
         let log = log_of(3).await;
         let ids = vec![log[0].id, log[2].id];
-        let acknowledged = Appended { position: position(3), heads: vec![], was_repeated: false };
+        let (position_3, recorded_at) = (position(3), log[2].recorded_at);
+        let acknowledged =
+            Appended { position: position_3, recorded_at, heads: vec![], was_repeated: false };
         let known = Attempt { ids: ids.clone(), decision: None, acknowledged: Some(acknowledged) };
         let unknown = Attempt { ids, decision: None, acknowledged: None };
         assert_eq!(check_attempts(&log, std::slice::from_ref(&known)), Ok(()));
@@ -426,6 +428,7 @@ mod tests {
             decision: None,
             acknowledged: Some(Appended {
                 position: position(at),
+                recorded_at: log[2].recorded_at,
                 heads: vec![StreamHead {
                     stream: stream("a"),
                     version: StreamVersion::new(version),

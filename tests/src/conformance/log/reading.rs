@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use highwater::{
-    Append, BareEvent, CommandId, CorrelationId, EventId, ExpectedVersion, GlobalPosition,
-    Metadata, NewEvent, Payload, Selection, StreamVersion,
+    Append, AppendCondition, BareEvent, CommandId, CorrelationId, EventId, ExpectedVersion,
+    GlobalPosition, Metadata, NewEvent, Payload, Selection, StreamVersion,
 };
 
 use super::LogFactory;
@@ -182,6 +182,23 @@ pub async fn all_ways_to_read_an_event_agree(log: &dyn LogFactory) {
         assert_eq!(everything(handle, &Selection::Stream(stream("a"))).await, by_stream);
         assert_eq!(handle.find(&ids).await.unwrap(), by_stream);
         assert_eq!(whole_stream(handle, &stream("a")).await, by_stream);
+    }
+}
+
+/// Whichever way the append goes into the store: alone, on condition, to several streams, repeated.
+pub async fn an_answer_tells_when_its_events_were_recorded(log: &dyn LogFactory) {
+    let store = log.open().await;
+    let one = |key: &str| to_any(&stream(key), events(1));
+    let condition = AppendCondition::new(query_tagged(&["a:c"]), GlobalPosition::START);
+    let several = one("d").and_to(stream("e"), ExpectedVersion::NoStream, events(2));
+    for append in [one("b"), one("c").with_condition(condition), several] {
+        for append in [append.clone(), append] {
+            let answered = appended(&*store, append).await;
+            let page = store.read_all(&Selection::All, GlobalPosition::START, 100).await.unwrap();
+            let last = page.events.last().unwrap();
+            let (position, recorded_at) = (answered.position, answered.recorded_at);
+            assert_eq!((last.position, last.recorded_at), (position, recorded_at));
+        }
     }
 }
 
