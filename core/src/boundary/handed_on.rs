@@ -31,7 +31,7 @@ const MOST: usize = 64;
 #[derive(Default)]
 pub(super) struct HandedOn {
     whose: Option<(Weak<dyn EventStore>, Query)>,
-    appends: VecDeque<Single>,
+    appends: VecDeque<Arc<Single>>,
 }
 
 /// An append of one event, on condition that nothing that matches stood behind `after`.
@@ -49,7 +49,7 @@ impl HandedOn {
         if self.appends.len() == MOST {
             self.appends.pop_front();
         }
-        self.appends.push_back(append);
+        self.appends.push_back(Arc::new(append));
     }
 
     #[cfg(test)]
@@ -63,12 +63,12 @@ impl HandedOn {
 
     /// What follows `read_to`, if it is known to be all that matched. Another question than the last one
     /// ends what was handed on.
-    pub(super) fn behind<'a>(
-        &'a mut self,
+    pub(super) fn behind(
+        &mut self,
         store: &Arc<dyn EventStore>,
         query: &Query,
         read_to: GlobalPosition,
-    ) -> Option<impl Iterator<Item = &'a RecordedEvent> + use<'a>> {
+    ) -> Option<Vec<Arc<Single>>> {
         if !self.is_of(store, query) {
             self.clear();
             return None;
@@ -81,7 +81,7 @@ impl HandedOn {
             }
             known_to = append.event.position;
         }
-        (known_to > read_to).then(|| news.map(|append| &append.event))
+        (known_to > read_to).then(|| news.cloned().collect())
     }
 
     fn is_of(&self, store: &Arc<dyn EventStore>, query: &Query) -> bool {
@@ -125,7 +125,7 @@ mod tests {
         read_to: u64,
     ) -> Option<Vec<u64>> {
         let behind = line.behind(store, query, GlobalPosition::new(read_to))?;
-        Some(behind.map(|event| event.position.get()).collect())
+        Some(behind.iter().map(|append| append.event.position.get()).collect())
     }
 
     #[tokio::test]

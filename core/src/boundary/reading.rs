@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::handed_on::HandedOn;
+use super::handed_on::{HandedOn, Single};
 use crate::{
     AppendCondition, DecisionModels, EventStore, GlobalPosition, LoadBoundaryError, Query,
     RecordedEvent, Selection,
@@ -48,20 +48,18 @@ impl<M: DecisionModels> Reading<M> {
         }
     }
 
-    /// Takes in what others in the same line have appended, if that is all that there is since; says
-    /// whether it was.
-    pub(super) fn take_over(
-        &mut self,
-        handed_on: &mut HandedOn,
-    ) -> Result<bool, LoadBoundaryError> {
-        let Some(news) = handed_on.behind(&self.store, &self.query, self.read_to) else {
-            return Ok(false);
-        };
-        for event in news {
-            self.apply(event)?;
-            self.read_to = event.position;
+    /// What others in the same line have handed on, if that is all that there is since.
+    pub(super) fn news_in(&self, handed_on: &mut HandedOn) -> Option<Vec<Arc<Single>>> {
+        handed_on.behind(&self.store, &self.query, self.read_to)
+    }
+
+    /// Takes in what follows without a gap.
+    pub(super) fn take_over(&mut self, news: &[Arc<Single>]) -> Result<(), LoadBoundaryError> {
+        for append in news {
+            self.apply(&append.event)?;
+            self.read_to = append.event.position;
         }
-        Ok(true)
+        Ok(())
     }
 
     fn apply(&mut self, event: &RecordedEvent) -> Result<(), LoadBoundaryError> {

@@ -97,9 +97,14 @@ impl Passage {
         &self,
         reading: &mut Reading<M>,
     ) -> Result<bool, LoadBoundaryError> {
-        match self.0.first() {
-            Some((_, in_line)) => reading.take_over(&mut in_line.0.line().handed_on),
-            None => Ok(false), // a query that asks for nothing
+        // Not under the line's lock: what takes them in is the user's code.
+        let news = self.0.first().and_then(|(_, in_line)| {
+            let mut line = in_line.0.line();
+            reading.news_in(&mut line.handed_on)
+        });
+        match news {
+            Some(news) => reading.take_over(&news).map(|()| true),
+            None => Ok(false),
         }
     }
 
@@ -150,10 +155,24 @@ fn number_of(name: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Tag;
+    use crate::{
+        Append, EventStore, ExpectedVersion, GlobalPosition, MemoryStore, NewEvent, RecordedEvent,
+        StreamId, StreamVersion, Tag,
+    };
 
     fn tagged(value: &str) -> Query {
         Query::of(QueryItem::tagged([Tag::new("course", value).expect("a tag")]))
+    }
+
+    async fn an_event() -> (Arc<dyn EventStore>, RecordedEvent) {
+        let store: Arc<dyn EventStore> = Arc::new(MemoryStore::new());
+        let stream = StreamId::new("test", "1").expect("a key");
+        let event = NewEvent::new("tested", &1).expect("a number is JSON");
+        let append = Append::to(stream.clone(), ExpectedVersion::Any, vec![event]);
+        store.append(append).await.expect("it is appended");
+        let mut read =
+            store.read_stream(&stream, StreamVersion::EMPTY, 1).await.expect("it is read");
+        (store, read.remove(0))
     }
 
     #[tokio::test]
@@ -178,18 +197,25 @@ mod tests {
         let turnstiles = Turnstiles::default();
         let gates = |value: &str| turnstiles.gates_of(&tagged(value));
         let (one, both) = (tagged("1"), tagged("1").or(tagged("2").items()[0].clone()));
-        let length = |value: &str| gates(value).0[0].line().length;
+        let of_line = |value: &str| {
+            let gate = gates(value).0[0].clone();
+            let line = gate.line();
+            (line.length, line.handed_on.is_empty())
+        };
+        let (store, event) = an_event().await;
         for (asked, held) in [(&one, "1"), (&both, "1"), (&both, "2")] {
             let holder = gates(held).pass().await;
+            let append = Single { after: GlobalPosition::START, event: event.clone() };
+            gates(held).0[0].line().handed_on.add(&store, &tagged(held), append);
             let gates_of_waiter = turnstiles.gates_of(asked);
             let waiter = tokio::spawn(async move { gates_of_waiter.pass().await });
             tokio::task::yield_now().await;
-            assert_eq!(length(held), 2);
+            assert_eq!(of_line(held), (2, false));
             waiter.abort();
             assert!(waiter.await.is_err());
-            assert_eq!((length(held), gates(held).0[0].line().handed_on.is_empty()), (1, true));
+            assert_eq!(of_line(held), (1, false));
             drop(holder);
-            assert_eq!((length("1"), length("2")), (0, 0));
+            assert_eq!((of_line("1"), of_line("2")), ((0, true), (0, true)));
         }
     }
 
