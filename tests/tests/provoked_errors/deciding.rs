@@ -297,7 +297,7 @@ async fn a_damaged_event_is_named_and_fails_what_needs_it(log: Log) {
     }
     log.damage(
         "UPDATE highwater_events SET data = '{\"torn' WHERE position = 2",
-        "UPDATE highwater.events SET tags = '{no tag}' WHERE position = 2",
+        "UPDATE highwater.events SET schema_version = -1 WHERE position = 2",
     )
     .await;
     let read = log.store.read_all(&Selection::All, GlobalPosition::START, 10).await;
