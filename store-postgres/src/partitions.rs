@@ -108,6 +108,10 @@ impl PostgresStore {
     /// read through once beside appends and readers, and at the end they wait for some milliseconds.
     /// There is no way back. Again, it changes the size of the partitions to come.
     ///
+    /// **A known fault:** while a partition is being added, a connection that is making its plan may miss
+    /// it, and pass over events in it until the next one is added. It is rare with large partitions. Don't
+    /// partition a log that can't bear it.
+    ///
     /// # Errors
     /// [`PartitionError`].
     ///
