@@ -22,13 +22,13 @@
 //!    the second as if the first had been a batch before it. So of a crowd that decides on one state
 //!    the first wins, and the rest learn of it with the same commit.
 //! 4. Whenever enough is ready for a batch, a worker is awake or about to wake: every step that may
-//!    leave so much ends with a notification, unless a worker is about to look anyway, as after each
-//!    batch: it wakes others for what it leaves. One append is
-//!    enough while no batch of its kind is in flight; beside one that is, it takes half as many, so
-//!    that a crowd doesn't split into crumbs of a commit each, or a hundred where other processes
-//!    append more than this one (`share.rs`). What is too little waits for that
-//!    batch's end, which notifies, and five milliseconds at most (25 among many): a batch may be stuck in
-//!    the database behind somebody's lock, and whoever has nothing to do with it must not be.
+//!    leave so much ends with a notification, unless a worker is about to look anyway, as after
+//!    each batch: it wakes others for what it leaves. One append is enough while no batch of its
+//!    kind is in flight; beside one that is, it takes half as many, so that a crowd doesn't split
+//!    into crumbs of a commit each, or a hundred where other processes append more than this one
+//!    (`share.rs`). What is too little waits for that batch's end, which notifies, and five
+//!    milliseconds at most (25 among many): a batch may be stuck in the database behind somebody's
+//!    lock, and whoever has nothing to do with it must not be.
 //! 5. Streams in flight are released by a guard's drop, and a caller whose answer is dropped unsent
 //!    learns `OutcomeUnknown`. So neither a panic nor the end of the runtime leaves a caller hanging.
 //! 6. An append that counts against the bounds counts until it is answered, so the memory held is

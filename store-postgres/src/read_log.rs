@@ -1,4 +1,4 @@
-//! Reading events.
+//! Reading events: which statement answers which question, and its rows as events while they arrive.
 //!
 //! Every page is a range of positions read in order (keyset), so page ten thousand costs what page
 //! one does. The caller gives the upper end, which must be a high-water mark.

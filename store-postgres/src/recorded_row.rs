@@ -1,4 +1,4 @@
-//! A row of `highwater.events` as a recorded event.
+//! A row of `highwater.events` as an event, whole or bare.
 
 use std::error::Error;
 

@@ -111,6 +111,16 @@ impl<E> Default for Page<E> {
     }
 }
 
+/// Gives events that were read whole to who wants them bare; says how many there were.
+pub(super) fn visit_bare(
+    whole: Vec<RecordedEvent>,
+    visit: &mut (dyn FnMut(BareEvent) + Send),
+) -> usize {
+    let read = whole.len();
+    whole.into_iter().map(BareEvent::from).for_each(visit);
+    read
+}
+
 /// A log of events in one order.
 ///
 /// ```text
@@ -184,10 +194,7 @@ pub trait EventStore: CheckpointStore + Send + Sync + 'static {
         limit: usize,
         visit: &mut (dyn FnMut(BareEvent) + Send),
     ) -> Result<usize, ReadError> {
-        let whole = self.read_stream(stream, after, limit).await?;
-        let read = whole.len();
-        whole.into_iter().map(BareEvent::from).for_each(visit);
-        Ok(read)
+        Ok(visit_bare(self.read_stream(stream, after, limit).await?, visit))
     }
 
     /// Reads up to `limit` events behind `after` that `selection` wants, never above the

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use super::event_store::visit_bare;
 use super::{
     AppendSignal, CheckpointError, CheckpointStore, Claim, EventStore, Page, ReadError,
     SnapshotStore, Standing,
@@ -19,8 +20,8 @@ use crate::{
 /// A store that stands on another one. Whoever implements it is an [`EventStore`].
 ///
 /// Every method but `snapshots`, `returns_what_was_appended` and the two that read bare events passes
-/// the call to [`inner`](StoreLayer::inner) unless the layer says otherwise, and MUST keep the promises that [`EventStore`] and [`CheckpointStore`] make under the
-/// same name.
+/// the call to [`inner`](StoreLayer::inner) unless the layer says otherwise, and MUST keep the promises
+/// that [`EventStore`] and [`CheckpointStore`] make under the same name.
 ///
 /// # Examples
 /// A layer that counts what is appended:
@@ -78,10 +79,7 @@ pub trait StoreLayer: Send + Sync + 'static {
         limit: usize,
         visit: &mut (dyn FnMut(BareEvent) + Send),
     ) -> Result<usize, ReadError> {
-        let whole = StoreLayer::read_stream(self, stream, after, limit).await?;
-        let read = whole.len();
-        whole.into_iter().map(BareEvent::from).for_each(visit);
-        Ok(read)
+        Ok(visit_bare(StoreLayer::read_stream(self, stream, after, limit).await?, visit))
     }
 
     async fn read_all(
