@@ -43,7 +43,7 @@
 -- It belongs to the session, as only such locks can be given back before the transaction ends. So it
 -- must be given back however this ends: a session that kept it would stop every append until it closed.
 -- One expression takes it and gives it back, with nothing in between that waits, and CASE fixes the
--- order. Where that fails half-way (no room for a lock, the end of the sequence), the handler gives it
+-- order. Where that fails half-way (no room for a lock, the end of a partition), the handler gives it
 -- back; if the wait for it is cancelled, the handler finds nothing to give back and Postgres warns.
 --
 -- append_event runs it under its caller's search path: hence the qualified names.
@@ -56,7 +56,11 @@ DECLARE
     watermark constant pg_catalog.int8 := 6755680916032454656;
 BEGIN
     RETURN CASE WHEN pg_catalog.pg_advisory_lock(draw_lock) IS NOT NULL THEN
-        CASE WHEN pg_catalog.pg_advisory_xact_lock_shared(watermark OPERATOR(pg_catalog.|)
+        CASE WHEN highwater.live_end() OPERATOR(pg_catalog.-)
+                pg_catalog.pg_sequence_last_value('highwater.event_position')
+                OPERATOR(pg_catalog.<) wanted
+            THEN highwater.refuse_at_the_end()
+        WHEN pg_catalog.pg_advisory_xact_lock_shared(watermark OPERATOR(pg_catalog.|)
                 pg_catalog.pg_sequence_last_value('highwater.event_position')) IS NOT NULL THEN
             pg_catalog.setval('highwater.event_position',
                 pg_catalog.pg_sequence_last_value('highwater.event_position')

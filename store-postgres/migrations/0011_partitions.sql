@@ -2,9 +2,10 @@
 --
 -- A log begins as one table and stays so unless it is partitioned (begin_partitions and
 -- finish_partitions). Then `events` and `event_tags` are parents, events_<n> and event_tags_<n> their
--- partitions, and the former tables the first of these. Only the newest is *live*, and the next one
--- doesn't exist before the live one is full: there is no partition for a position behind its end, and
--- that error tells the appender to call roll_over() and to append again.
+-- partitions, and the former tables the first of these. One is *live*. The ones before it are *sealed*,
+-- and behind it there is the *next* one, empty, so that it can become live without anybody waiting for
+-- readers. No position is drawn behind the live one's end (live_end): that error tells the appender to
+-- call roll_over() and to append again.
 --
 -- A unique index holds within a partition only, but a version must stand for one event of the log and
 -- an id for one append.
@@ -14,10 +15,10 @@
 --      its transaction ends. roll_over() holds all of them exclusively (close_log). So an append that
 --      has its lock before a roll-over has ended when that begins; and one that gets its lock after it
 --      sees, in each later statement, everything that was appended before.
---   2. When roll_over() has added a partition, the sequence stands at the end of the one before or
---      behind it (if need be it puts it there, under the locks of 1), and it never falls. So appends
---      write to the live partition only. With 1: a sealed one never changes again but by retention, and
---      every append that comes after sees all of it.
+--   2. Positions are drawn up to live_end() only. That moves in roll_over(), which puts the sequence at
+--      the former end or behind it (if need be) under the locks of 1. So appends write to
+--      the live partition only. With 1: the next one is empty until it is live, a sealed one never
+--      changes again but by retention, and every append that comes after sees all of it.
 --   3. Hence whoever writes behind version v of a stream either has read v in a sealed partition,
 --      where nothing follows any more, or meets each rival in the unique index of the live one. The
 --      same with ids: those of sealed partitions are looked up (knows_any), those of the live one meet
@@ -25,27 +26,49 @@
 --   4. Within a stream positions rise with versions. So the newest event of a stream is in the newest
 --      partition that has any: the live one is asked first, the others newest first, and the first
 --      answer is right.
---   5. live_events, older_head and knows_any change with the partitions, in one
---      transaction: under the locks of 1 when a partition is added. A session learns of a change when
+--   5. live_events, live_end, older_head and knows_any change with the partitions, in one
+--      transaction: under the locks of 1 when another one becomes live. A session learns of a change when
 --      it gets a lock on a table that it doesn't hold yet, and only then runs no plan of before. So each
 --      append takes such a lock behind those of 1: on events to write, in the functions that are one
 --      statement; of its own, in append_batch, which runs in callers' transactions, too.
 --   6. older_head and knows_any are STABLE: they see the snapshot of the statement that asks, and an
 --      event that retention takes away meanwhile is found or its mark is.
---   7. A roll-over that is given up leaves the log as it was. What was drawn behind the end is a gap.
+--   7. A roll-over that is given up leaves the log as it was, or with a gap up to the live one's end.
 --   8. One at a time adds or takes off partitions (lock 24005).
+--   9. Who attaches a partition holds the parents ACCESS EXCLUSIVE, though the server would be content
+--      with less. Under less, a session that is making its plan meanwhile can miss it: what it knows of
+--      the partitions is put together without regard to news that come in while it does so, and stays
+--      so until the next news (seen with PostgreSQL 15). And a transaction that holds a lock on the
+--      parent looks for no news at all. Under this lock nobody reads or plans, and whoever comes next
+--      gets the news with its lock. It waits for all who read, a dump among them, so it is taken
+--      ahead of time, for a tenth of a second, again and again: only if it was in vain for as long as
+--      the live partition lasted does roll_over() have to wait for it.
 -- # Taking a partition off (detach_partition)
---   9. Marks first (0010_retention.sql): the log's, then those of each stream with events in it, so
+--  10. Marks first (0010_retention.sql): the log's, then those of each stream with events in it, so
 --      that the streams' versions are known without it. It waits for the transactions that have not
 --      seen the marks, and so finds nobody who would look for a version there in vain.
---  10. The high-water mark doesn't fall: it must stand behind the partition, on an event that stays.
---  11. The tables go only when the transactions have ended that began before they were taken off: an
+--  11. The high-water mark doesn't fall: it must stand behind the partition, on an event that stays.
+--  12. The tables go only when the transactions have ended that began before they were taken off: an
 --      older_head of before may still ask them.
 
 -- Where appends look first: the live partition. The planner puts the table in place of the call. A view
--- would do the same, and pg_dump, which locks views, would keep the next partition from being added.
+-- would do the same, and pg_dump, which locks views, would keep it from being changed.
 CREATE FUNCTION highwater.live_events() RETURNS SETOF highwater.events
 LANGUAGE sql STABLE AS 'SELECT * FROM highwater.events';
+
+-- The last position that may be drawn. The planner puts the number in place of the call.
+CREATE FUNCTION highwater.live_end() RETURNS bigint
+LANGUAGE sql STABLE AS 'SELECT 9223372036854775807::pg_catalog.int8';
+
+-- What draw_positions says at that end, to be told from all else that goes wrong in an append.
+CREATE FUNCTION highwater.refuse_at_the_end() RETURNS bigint
+LANGUAGE plpgsql VOLATILE
+AS $$
+BEGIN
+    RAISE EXCEPTION 'the live partition of the log has no room for this append'
+        USING ERRCODE = 'HW001', HINT = 'Call highwater.roll_over.';
+END
+$$;
 
 -- The version of the newest event of a stream in the sealed partitions, null if there is none;
 -- 9223372036854775807 if it is the stream's tombstone. Without partitions it is a constant that the
@@ -60,11 +83,11 @@ LANGUAGE sql STABLE AS 'SELECT false';
 -- opening: the first partition, while its constraint is being validated; the log is still one table.
 CREATE TABLE highwater.log_partitions (
     number      integer PRIMARY KEY,
-    state       text    NOT NULL CHECK (state IN ('opening', 'live', 'sealed', 'detached')),
+    state       text    NOT NULL CHECK (state IN ('opening', 'next', 'live', 'sealed', 'detached')),
     -- It holds the positions behind the first, up to the second.
     after       bigint  NOT NULL,
     up_to       bigint  NOT NULL CHECK (up_to > after),
-    -- How many positions the next one gets.
+    -- How many positions the one behind it gets.
     span        bigint  NOT NULL CHECK (span > 0),
     -- The smallest and the greatest id of a sealed one. Ids that rise with time, as new ones do, lie
     -- behind it and need not be looked up.
@@ -76,6 +99,8 @@ CREATE TABLE highwater.log_partitions (
 );
 CREATE UNIQUE INDEX log_partitions_one_is_live ON highwater.log_partitions ((true))
     WHERE state IN ('opening', 'live');
+CREATE UNIQUE INDEX log_partitions_one_is_next ON highwater.log_partitions ((true))
+    WHERE state = 'next';
 
 -- Waits until no append is under way and lets none begin before the transaction ends.
 CREATE FUNCTION highwater.close_log() RETURNS void
@@ -151,9 +176,65 @@ $text$, ids);
 END
 $$;
 
+CREATE FUNCTION highwater.end_live_at(last bigint) RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    EXECUTE format('CREATE OR REPLACE FUNCTION highwater.live_end() RETURNS bigint
+        LANGUAGE sql STABLE AS ''SELECT %s::pg_catalog.int8''', last);
+END
+$$;
+
+-- Lays out the partition behind another one, with room for so many positions, and attaches it.
+CREATE FUNCTION highwater.attach_behind(before highwater.log_partitions, room bigint)
+RETURNS highwater.log_partitions
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    added highwater.log_partitions;
+    name  text;
+BEGIN
+    INSERT INTO highwater.log_partitions (number, state, after, up_to, span)
+    VALUES (before.number + 1, 'next', before.up_to, before.up_to + room, before.span)
+    RETURNING * INTO added;
+    FOREACH name IN ARRAY ARRAY['events', 'event_tags'] LOOP
+        EXECUTE format('CREATE TABLE highwater.%I (LIKE highwater.%I INCLUDING ALL)',
+            name || '_' || added.number, name || '_' || before.number);
+    END LOOP;
+    LOCK TABLE ONLY highwater.events, ONLY highwater.event_tags IN ACCESS EXCLUSIVE MODE;
+    FOREACH name IN ARRAY ARRAY['events', 'event_tags'] LOOP
+        EXECUTE format('ALTER TABLE highwater.%I ATTACH PARTITION highwater.%I
+            FOR VALUES FROM (%s) TO (%s)',
+            name, name || '_' || added.number, added.after + 1, added.up_to + 1);
+    END LOOP;
+    RETURN added;
+END
+$$;
+
+-- Sees to it that there is a partition behind the live one. It waits for all who read the log, and those
+-- who come meanwhile for it. So it gives up soon, and is called again.
+CREATE FUNCTION highwater.add_next_partition() RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '100ms'
+AS $$
+DECLARE
+    live highwater.log_partitions;
+BEGIN
+    PERFORM pg_advisory_xact_lock(24005::bigint << 48);
+    SELECT * INTO live FROM highwater.log_partitions p WHERE p.state = 'live';
+    IF FOUND AND NOT EXISTS (SELECT FROM highwater.log_partitions p WHERE p.state = 'next') THEN
+        PERFORM highwater.attach_behind(live, live.span);
+    END IF;
+END
+$$;
+
 -- The first of three steps in which the log becomes partitioned, each of which can be repeated; the
 -- second validates what this one constrains (ALTER TABLE … VALIDATE CONSTRAINT, beside which appends
--- and readers go on). In a partitioned log it changes the span of the partitions to come.
+-- and readers go on). In a partitioned log it changes the span of the partitions to come; the next one
+-- is there already.
 CREATE FUNCTION highwater.begin_partitions(new_span bigint) RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
@@ -164,7 +245,7 @@ DECLARE
     first_end bigint;
 BEGIN
     PERFORM pg_advisory_xact_lock(24005::bigint << 48);
-    UPDATE highwater.log_partitions p SET span = new_span WHERE p.state IN ('opening', 'live');
+    UPDATE highwater.log_partitions p SET span = new_span WHERE p.state IN ('opening', 'live', 'next');
     IF FOUND THEN
         RETURN;
     END IF;
@@ -177,6 +258,7 @@ BEGIN
         ADD CONSTRAINT events_up_to CHECK (position <= %s) NOT VALID', first_end);
     EXECUTE format('ALTER TABLE highwater.event_tags
         ADD CONSTRAINT event_tags_up_to CHECK (position <= %s) NOT VALID', first_end);
+    PERFORM highwater.end_live_at(first_end);
     INSERT INTO highwater.log_partitions (number, state, after, up_to, span)
     VALUES (1, 'opening', 0, first_end, new_span);
 END
@@ -229,26 +311,26 @@ BEGIN
         FROM pg_class c JOIN pg_roles r ON r.oid = c.relowner
         WHERE c.oid = 'highwater.events'::regclass));
     UPDATE highwater.log_partitions p SET state = 'live' WHERE p.number = opening.number;
+    -- Under its owner's rights, so that what appends call may read the new tables.
+    PERFORM highwater.add_next_partition();
 END
 $$;
 
--- Adds the next partition if the live one has no room for `wanted` positions: so that the append that met
--- the end fits, and, if it asks for more each time, some day whatever overtakes it. True if there is
--- room now; null if the log has no partitions, so that no end of one can have been met.
+-- Makes the next partition live if the live one has no room for `wanted` positions: so that the append
+-- that met the end fits, and, if it asks for more each time, some day whatever overtakes it. True if
+-- there is room now; null if the log has no partitions.
 --
 -- It waits for appends in flight, and later ones wait for it. So it gives up soon where one stays open
--- (lock_timeout), and is called again.
+-- (lock_timeout), and is called again. Readers it waits for only if there is no next partition.
 CREATE FUNCTION highwater.roll_over(wanted bigint) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET lock_timeout = '100ms'
 AS $$
 DECLARE
-    live  highwater.log_partitions;
-    drawn bigint;
-    next_end bigint;
-    added integer;
-    name  text;
+    live   highwater.log_partitions;
+    coming highwater.log_partitions;
+    drawn  bigint;
 BEGIN
     -- Whoever may append may call this, and each call may skip as many positions.
     IF wanted IS NULL OR wanted NOT BETWEEN 1 AND 1000000 THEN
@@ -264,30 +346,30 @@ BEGIN
         RAISE EXCEPTION 'the log is being partitioned and takes no more before that is done'
             USING ERRCODE = 'lock_not_available';
     END IF;
-    -- Who met the end has drawn behind it. If the sequence stands before the end, it was another one,
-    -- and somebody has added a partition since.
     SELECT s.last_value INTO drawn FROM highwater.event_position s;
-    IF drawn + wanted <= live.up_to THEN
+    IF live.up_to - drawn >= wanted THEN
+        -- Somebody has rolled over since.
         RETURN true;
     END IF;
     PERFORM highwater.close_log();
-    SELECT greatest(s.last_value, live.up_to) INTO drawn FROM highwater.event_position s;
-    added := live.number + 1;
-    next_end := drawn + live.span + wanted;
-    FOREACH name IN ARRAY ARRAY['events', 'event_tags'] LOOP
-        EXECUTE format('CREATE TABLE highwater.%I (LIKE highwater.%I INCLUDING ALL)',
-            name || '_' || added, name || '_' || live.number);
-        EXECUTE format('ALTER TABLE highwater.%I ATTACH PARTITION highwater.%I
-            FOR VALUES FROM (%s) TO (%s)', name, name || '_' || added, live.up_to + 1, next_end + 1);
+    SELECT s.last_value INTO drawn FROM highwater.event_position s;
+    WHILE live.up_to - drawn < wanted LOOP
+        SELECT * INTO coming FROM highwater.log_partitions p WHERE p.state = 'next';
+        IF NOT FOUND THEN
+            coming := highwater.attach_behind(live, live.span + wanted);
+        END IF;
+        EXECUTE format('UPDATE highwater.log_partitions SET state = ''sealed'',
+                least_id = (SELECT e.event_id FROM highwater.events_%1$s e ORDER BY e.event_id LIMIT 1),
+                greatest_id = (SELECT e.event_id FROM highwater.events_%1$s e
+                    ORDER BY e.event_id DESC LIMIT 1)
+            WHERE number = %1$s', live.number);
+        UPDATE highwater.log_partitions p SET state = 'live' WHERE p.number = coming.number;
+        drawn := greatest(drawn, live.up_to);
+        live := coming;
     END LOOP;
     EXECUTE format('CREATE OR REPLACE FUNCTION highwater.live_events() RETURNS SETOF highwater.events
-        LANGUAGE sql STABLE AS ''SELECT * FROM highwater.events_%s''', added);
-    EXECUTE format('UPDATE highwater.log_partitions SET state = ''sealed'',
-            least_id = (SELECT e.event_id FROM highwater.events_%1$s e ORDER BY e.event_id LIMIT 1),
-            greatest_id = (SELECT e.event_id FROM highwater.events_%1$s e ORDER BY e.event_id DESC LIMIT 1)
-        WHERE number = %1$s', live.number);
-    INSERT INTO highwater.log_partitions (number, state, after, up_to, span)
-    VALUES (added, 'live', live.up_to, next_end, live.span);
+        LANGUAGE sql STABLE AS ''SELECT * FROM highwater.events_%s''', live.number);
+    PERFORM highwater.end_live_at(live.up_to);
     PERFORM highwater.write_older_lookups();
     -- What is left of the former one is a gap. At last, because no roll-back takes this back.
     PERFORM setval('highwater.event_position', drawn);
@@ -339,6 +421,7 @@ BEGIN
 END
 $$;
 
-REVOKE ALL ON FUNCTION highwater.close_log, highwater.write_older_lookups, highwater.begin_partitions,
+REVOKE ALL ON FUNCTION highwater.close_log, highwater.write_older_lookups, highwater.end_live_at,
+    highwater.attach_behind, highwater.add_next_partition, highwater.begin_partitions,
     highwater.finish_partitions, highwater.roll_over, highwater.detach_partition,
     highwater.drop_partition FROM PUBLIC;

@@ -12,7 +12,7 @@
 //! 4. Until the caller commits there is nothing whose outcome could be unknown: a connection that is
 //!    lost takes the transaction with it.
 //!
-//! At the end of a partition the next one is added on a connection of the store's own. That waits for
+//! At the end of a partition the next one is made live on a connection of the store's own. That waits for
 //! the appends in flight, the caller's earlier ones among them: then it gives up, and the caller's
 //! transaction, which is told that it can be tried again, has to end first.
 //!
@@ -29,7 +29,7 @@ use crate::batch_arrays::BatchArrays;
 use crate::batch_writer::{APPEND_BATCH, Report, appended, conflict};
 use crate::read_log::BY_ID;
 use crate::recorded_row::Rows;
-use crate::roll_over::{more_than, roll_over};
+use crate::roll_over::more_than;
 use crate::sqlstate::{self, MeaningWithin};
 
 /// How often an append is called again because somebody else committed first. Only one that accepts
@@ -131,7 +131,7 @@ impl PostgresStore {
 
 impl PostgresStore {
     async fn make_room(&self, events: usize, met: Error) -> Result<(), AppendError> {
-        match roll_over(&self.reads, events, PATIENCE_AT_AN_END).await {
+        match self.end.make_room(events, PATIENCE_AT_AN_END).await {
             Ok(true) => Ok(()),
             Ok(false) => Err(AppendError::Refused { source: Box::new(met) }),
             Err(source) => Err(AppendError::Unavailable { source }),

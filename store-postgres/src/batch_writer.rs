@@ -28,7 +28,7 @@ use crate::batch_arrays::BatchArrays;
 use crate::plain_arrays::{PlainArrays, are_plain};
 use crate::read_log;
 use crate::recorded_row::{Recorded, from_i64};
-use crate::roll_over::{ROLL_OVERS, more_than, roll_over};
+use crate::roll_over::{LiveEnd, ROLL_OVERS, more_than};
 use crate::sqlstate::{self, Meaning};
 
 /// One round trip each, and one transaction: no BEGIN and no COMMIT to wait for. now() is when the
@@ -54,6 +54,7 @@ const TRIES_ALONE: usize = 20;
 
 pub(crate) struct PostgresWriter {
     pool: Pool,
+    end: LiveEnd,
     patience: Duration,
 }
 
@@ -93,10 +94,10 @@ type Outcomes = Vec<Outcome>;
 
 impl PostgresWriter {
     pub(crate) fn new(pool: Pool, statement_timeout: Duration) -> Self {
-        Self { pool, patience: statement_timeout + GRACE }
+        Self { end: LiveEnd::of(pool.clone()), pool, patience: statement_timeout + GRACE }
     }
 
-    /// Calls a function that appends `events`; at the end of a partition the next one is added first.
+    /// Calls a function that appends `events`; at the end of a partition the next one is made live first.
     async fn call(
         &self,
         sql: &str,
@@ -120,9 +121,9 @@ impl PostgresWriter {
         events: usize,
         met: Box<dyn std::error::Error + Send + Sync>,
     ) -> Result<(), Failure> {
-        match roll_over(&self.pool, events, self.patience).await {
+        match self.end.make_room(events, self.patience).await {
             Ok(true) => Ok(()),
-            // A constraint of somebody else's.
+            // Not partitioned: there are no positions left.
             Ok(false) => Err(Failure::Meant(Meaning::Refused, met)),
             Err(error) => Err(Failure::NotSent(error)),
         }

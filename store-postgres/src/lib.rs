@@ -29,7 +29,8 @@
 //! GRANT SELECT ON ALL TABLES IN SCHEMA highwater TO app;
 //! GRANT SELECT ON SEQUENCE highwater.event_position TO app;
 //! GRANT EXECUTE ON FUNCTION highwater.append_event, highwater.append_events,
-//!     highwater.append_batch, highwater.append_in_turn, highwater.roll_over TO app;
+//!     highwater.append_batch, highwater.append_in_turn, highwater.roll_over,
+//!     highwater.add_next_partition TO app;
 //! GRANT INSERT, UPDATE ON highwater.checkpoints TO app;
 //! GRANT INSERT, UPDATE ON highwater.subject_keys TO app;
 //! GRANT INSERT, UPDATE, DELETE ON highwater.snapshots TO app;

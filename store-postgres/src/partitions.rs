@@ -60,6 +60,9 @@ pub struct LogPartition {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum PartitionState {
+    /// Behind the live one, and empty: appends will go here when that is full. Without one, they will
+    /// wait there for whoever reads the log.
+    Next,
     /// Appends go here. There is one of them.
     Live,
     /// Full: nothing is added any more.
@@ -106,11 +109,7 @@ impl PostgresStore {
     ///
     /// Done once and for the log, by the role that owns the schema, while everybody goes on: the log is
     /// read through once beside appends and readers, and at the end they wait for some milliseconds.
-    /// There is no way back. Again, it changes the size of the partitions to come.
-    ///
-    /// **A known fault:** while a partition is being added, a connection that is making its plan may miss
-    /// it, and pass over events in it until the next one is added. It is rare with large partitions. Don't
-    /// partition a log that can't bear it.
+    /// There is no way back. Again, it changes the size of the partitions to come, behind the next one.
     ///
     /// # Errors
     /// [`PartitionError`].
@@ -196,6 +195,7 @@ fn partition(row: &Row) -> Result<LogPartition, tokio_postgres::Error> {
     Ok(LogPartition {
         number: row.try_get::<_, i32>(0)?.unsigned_abs(),
         state: match row.try_get(1)? {
+            "next" => PartitionState::Next,
             "live" => PartitionState::Live,
             "sealed" => PartitionState::Sealed,
             _ => PartitionState::Detached,

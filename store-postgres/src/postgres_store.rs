@@ -18,6 +18,7 @@ use crate::high_water_mark::KnownMark;
 use crate::migrator::migrate;
 use crate::read_log::{self, Span, unavailable};
 use crate::recorded_row::StoredEvent;
+use crate::roll_over::LiveEnd;
 use crate::{ConnectError, PostgresOptions};
 
 /// How many positions one statement looks through for a selection that no index serves. A rare
@@ -31,6 +32,7 @@ const SCAN_POSITIONS: u64 = 100_000;
 pub struct PostgresStore {
     pipeline: AppendPipeline,
     pub(crate) reads: Pool,
+    pub(crate) end: LiveEnd,
     signal: AppendSignal,
     known_mark: KnownMark,
     pub(crate) keeps_detached: bool,
@@ -73,6 +75,7 @@ impl PostgresStore {
         let writer = PostgresWriter::new(writes, options.statement_timeout);
         Ok(Arc::new(Self {
             pipeline: AppendPipeline::start(writer, options.pipeline, signal.clone()),
+            end: LiveEnd::of(reads.clone()),
             reads,
             signal,
             known_mark: KnownMark::new(options.held_mark_warning),

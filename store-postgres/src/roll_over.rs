@@ -1,27 +1,38 @@
-//! Adds the next partition of the log when an append has met the end of the live one.
+//! Makes the next partition of the log live when an append has met the end of the live one, and sees in
+//! the background that there is a next one again.
 //!
-//! `highwater.roll_over` (0011_partitions.sql) does it, and has the proof. It waits for the appends in
-//! flight and gives up soon, so that one which stays open doesn't stop the others for long: they go on
-//! between the tries, as far as they fit.
+//! `highwater.roll_over` and `highwater.add_next_partition` (0011_partitions.sql) do it, and have the
+//! proof. The one waits for the appends in flight, the other for readers. Both give up soon, so that a
+//! transaction which stays open doesn't stop the others for long: they go on between the tries.
 
 use std::error::Error;
 use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use deadpool_postgres::Pool;
+use tokio::sync::mpsc;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use crate::answer::{GRACE, one_row};
 use crate::sqlstate;
 
-/// How often one append adds a partition and finds that others have filled it meanwhile.
+/// How often one append makes room and finds that others have filled it meanwhile.
 pub(crate) const ROLL_OVERS: usize = 20;
 
 /// What an append asks for at most beyond its own events.
 const MOST_WANTED: usize = 65_536;
 
 const ROLL_OVER: &str = "SELECT highwater.roll_over($1)";
+const ADD_NEXT: &str = "SELECT highwater.add_next_partition()";
+
+/// The first and the longest pause between two tries. Each of them stops readers for up to a tenth of a
+/// second, so in the background few are made.
+const IN_BACKGROUND: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(60));
+const WAITED_FOR: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(200));
+
+/// From then on it is said aloud that there is no next partition.
+const UNUSUALLY_LONG: Duration = Duration::from_secs(60);
 
 type Failed = Box<dyn Error + Send + Sync>;
 
@@ -31,17 +42,67 @@ pub(crate) fn more_than(wanted: usize) -> usize {
     wanted.saturating_mul(2).min(MOST_WANTED).max(wanted)
 }
 
-/// Makes room for `wanted` events; false if the log isn't partitioned.
-///
-/// Nothing that it leaves behind matters: a partition was added or not.
-pub(crate) async fn roll_over(
-    pool: &Pool,
-    wanted: usize,
-    patience: Duration,
-) -> Result<bool, Failed> {
-    let wanted = i64::try_from(wanted).unwrap_or(i64::MAX);
-    let row = ask_patiently(pool, ROLL_OVER, &[&wanted], patience).await?;
-    Ok(row.try_get::<_, Option<bool>>(0)?.unwrap_or(false))
+/// The end of the live partition, as one pool's connections meet it.
+pub(crate) struct LiveEnd {
+    pool: Pool,
+    /// Asks for another next partition. One request stands for all that come before it is served.
+    was_moved: mpsc::Sender<()>,
+}
+
+impl LiveEnd {
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub(crate) fn of(pool: Pool) -> Self {
+        let (was_moved, requests) = mpsc::channel(1);
+        let weak = pool.weak();
+        tokio::spawn(keep_next(move || weak.upgrade(), requests));
+        Self { pool, was_moved }
+    }
+
+    /// Makes room for `wanted` events; false if the log isn't partitioned.
+    ///
+    /// Nothing that it leaves behind matters: another partition is live or not.
+    pub(crate) async fn make_room(
+        &self,
+        wanted: usize,
+        patience: Duration,
+    ) -> Result<bool, Failed> {
+        let wanted = i64::try_from(wanted).unwrap_or(i64::MAX);
+        let row = ask_patiently(&self.pool, ROLL_OVER, &[&wanted], patience).await?;
+        let has_room = row.try_get::<_, Option<bool>>(0)?.unwrap_or(false);
+        if has_room {
+            // Full: it will be looked after that anyway.
+            let _ = self.was_moved.try_send(());
+        }
+        Ok(has_room)
+    }
+}
+
+/// Adds a next partition whenever the end has moved, until the store is gone. If this process ends
+/// before it could, whoever comes to the end of the live partition does it.
+async fn keep_next(pool: impl Fn() -> Option<Pool>, mut requests: mpsc::Receiver<()>) {
+    while requests.recv().await.is_some() {
+        let begin = Instant::now();
+        for pause in pauses(IN_BACKGROUND) {
+            let Some(pool) = pool() else { return };
+            let Err(error) = ask_once(&pool, ADD_NEXT, &[], GRACE).await else { break };
+            drop(pool);
+            tell(&*error, begin.elapsed());
+            tokio::time::sleep(pause).await;
+        }
+    }
+}
+
+fn tell(error: &(dyn Error + Send + Sync), waited: Duration) {
+    if waited < UNUSUALLY_LONG {
+        tracing::debug!(%error, "the log's next partition could not be added yet");
+    } else {
+        tracing::warn!(
+            %error,
+            "the log has no next partition: at the end of the live one, appends will wait for \
+             whoever reads the log for so long"
+        );
+    }
 }
 
 /// Asks again while locks are in the way: each try waits for one of them for a tenth of a second at
@@ -53,23 +114,36 @@ pub(crate) async fn ask_patiently(
     patience: Duration,
 ) -> Result<Row, Failed> {
     let begin = Instant::now();
-    let mut pauses = pauses();
+    let mut pauses = pauses(WAITED_FOR);
     loop {
-        let client = pool.get().await?;
-        let statement = client.prepare_cached(sql).await?;
-        match one_row(client, &statement, parameters, patience + GRACE).await? {
-            Err(error) if sqlstate::is_lock_in_the_way(&error) && begin.elapsed() < patience => {
+        match ask_once(pool, sql, parameters, patience + GRACE).await {
+            Err(error) if is_lock_in_the_way(&*error) && begin.elapsed() < patience => {
                 tokio::time::sleep(pauses.next().unwrap_or_default()).await;
             }
-            other => return Ok(other?),
+            other => return other,
         }
     }
 }
 
-fn pauses() -> impl Iterator<Item = Duration> {
+async fn ask_once(
+    pool: &Pool,
+    sql: &'static str,
+    parameters: &[&(dyn ToSql + Sync)],
+    patience: Duration,
+) -> Result<Row, Failed> {
+    let client = pool.get().await?;
+    let statement = client.prepare_cached(sql).await?;
+    Ok(one_row(client, &statement, parameters, patience).await??)
+}
+
+fn is_lock_in_the_way(error: &(dyn Error + Send + Sync + 'static)) -> bool {
+    error.downcast_ref().is_some_and(sqlstate::is_lock_in_the_way)
+}
+
+fn pauses((first, longest): (Duration, Duration)) -> impl Iterator<Item = Duration> {
     ExponentialBuilder::default()
-        .with_min_delay(Duration::from_millis(5))
-        .with_max_delay(Duration::from_millis(200))
+        .with_min_delay(first)
+        .with_max_delay(longest)
         .without_max_times()
         .with_jitter()
         .build()

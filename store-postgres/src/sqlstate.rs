@@ -54,16 +54,12 @@ pub(crate) fn of_statement_within(error: &Error) -> MeaningWithin {
     }
 }
 
-/// True if a row was meant for a partition of the log that doesn't exist yet.
-///
-/// Both errors of that kind name no constraint. Those that are named stand on the first partition while
-/// it is being made (0011_partitions.sql). Any other check is somebody else's and refuses the data.
+/// What `highwater.draw_positions` refuses with where the live partition has no room.
+const END_OF_PARTITION: &str = "HW001";
+
+/// True if the live partition has no room for the append.
 pub(crate) fn is_end_of_partition(error: &Error) -> bool {
-    let ends = ["events_up_to", "event_tags_up_to"];
-    error.as_db_error().is_some_and(|db| {
-        *db.code() == SqlState::CHECK_VIOLATION
-            && db.constraint().is_none_or(|name| ends.contains(&name))
-    })
+    error.code().is_some_and(|code| code.code() == END_OF_PARTITION)
 }
 
 /// True if other transactions hold locks that the statement needs: a lock_timeout, or a deadlock.

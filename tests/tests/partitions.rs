@@ -3,6 +3,8 @@
 //!
 //! The partitions are tiny, so that hundreds of them come and go in seconds.
 
+#[path = "partitions/attaching.rs"]
+mod attaching;
 #[path = "partitions/broken.rs"]
 mod broken;
 #[path = "partitions/conformance.rs"]
@@ -65,6 +67,9 @@ async fn until(client: &Client, question: &str) {
     };
     tokio::time::timeout(PATIENCE, answered).await.expect("it became true");
 }
+
+/// Who came to the end of one partition sees to it in the background that another is there.
+const HAS_NEXT: &str = "SELECT EXISTS (SELECT FROM highwater.log_partitions WHERE state = 'next')";
 
 /// The numbers of the partitions in a state.
 async fn partitions(store: &PostgresStore, state: PartitionState) -> Vec<u32> {
