@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 
 use crate::{
-    DecodeError, Decoded, Event, EventId, EventType, GlobalPosition, Metadata, Payload, StreamId,
-    StreamVersion, Tag,
+    DecodeError, Decoded, Event, EventId, EventType, GlobalPosition, Metadata, NewEvent, Payload,
+    StreamId, StreamVersion, Tag,
 };
 
 /// An event as the log holds it. It never changes.
@@ -32,7 +32,33 @@ pub struct RecordedEvent {
     pub metadata: Metadata,
 }
 
+/// Where and when an event was recorded.
+pub(crate) struct Place {
+    pub(crate) stream: StreamId,
+    pub(crate) version: StreamVersion,
+    pub(crate) position: GlobalPosition,
+    pub(crate) recorded_at: Timestamp,
+}
+
 impl RecordedEvent {
+    /// The event as whoever reads it finds it.
+    pub(crate) fn at(place: Place, event: NewEvent) -> Self {
+        let Place { stream, version, position, recorded_at } = place;
+        let NewEvent { id, event_type, schema_version, data, tags, metadata } = event;
+        Self {
+            id,
+            event_type,
+            schema_version,
+            stream,
+            version,
+            position,
+            recorded_at,
+            data,
+            tags,
+            metadata,
+        }
+    }
+
     /// Reads the event as the family `E` knows it: one event, or none if its type was dropped or
     /// skipped, or several if it was split.
     ///

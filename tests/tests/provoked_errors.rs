@@ -117,6 +117,7 @@
 //! | `retention::RestoreError::Append` | `nothing_is_restored_over_other_events_or_from_a_file_that_was_cut` |
 //! | `retention::RetentionError::Unavailable` | `what_others_lock_is_neither_marked_nor_removed_nor_ended` |
 //! | `retention::TombstoneError::NoStream` | `a_stream_without_events_can_not_be_ended` |
+//! | `retention::TombstoneError::Refused` | `a_store_that_is_closed_ends_no_stream` |
 //! | `retention::TombstoneError::Unavailable` | `what_others_lock_is_neither_marked_nor_removed_nor_ended` |
 //! | `retention::TruncateError::NoSnapshot` | `without_a_snapshot_at_the_first_event_that_stays_nothing_goes` |
 //! | `retention::TruncateError::StreamHeadStays` | `a_stream_that_is_shorter_than_its_snapshot_keeps_its_head` |

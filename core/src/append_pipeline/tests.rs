@@ -2,6 +2,7 @@
 
 mod conditional;
 mod crowd;
+mod looking;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -97,7 +97,10 @@ impl Shared {
     ///
     /// Appends that are still blocked then wait for a batch in flight, and the worker that writes
     /// it comes here again before it ends.
-    async fn next_batch(self: &Arc<Self>, about_to_look: Option<AboutToLook>) -> Option<Batch> {
+    pub(super) async fn next_batch(
+        self: &Arc<Self>,
+        about_to_look: Option<AboutToLook>,
+    ) -> Option<Batch> {
         let (mut is_late, mut about_to_look) = (false, about_to_look);
         loop {
             let woken = self.wake.notified();

@@ -23,6 +23,7 @@ use super::repetition::first_outcome;
 use super::turnstiles::Turnstiles;
 use crate::command_handler::NewCommandId;
 use crate::personal::marker::PERSONAL;
+use crate::recorded_event::Place;
 use crate::retry_pauses::{MAX_ATTEMPTS, retry_pauses};
 use crate::{
     AppendError, Appended, Boundary, BoundaryError, BoundaryEvent, CommandId, DecisionModels,
@@ -343,22 +344,15 @@ pub(super) fn comes_back_as_it_is(store: &dyn EventStore, event: &NewEvent) -> b
     store.returns_what_was_appended() && !PERSONAL.is_in(event.data.as_json())
 }
 
-/// The event as whoever reads it finds it.
 fn recorded(event: NewEvent, after: GlobalPosition, appended: &Appended) -> Option<Box<Single>> {
     let head = appended.heads.first()?;
-    let event = RecordedEvent {
-        id: event.id,
-        event_type: event.event_type,
-        schema_version: event.schema_version,
+    let place = Place {
         stream: head.stream.clone(),
         version: head.version,
         position: appended.position,
         recorded_at: appended.recorded_at,
-        data: event.data,
-        tags: event.tags,
-        metadata: event.metadata,
     };
-    Some(Box::new(Single { after, event }))
+    Some(Box::new(Single { after, event: RecordedEvent::at(place, event) }))
 }
 
 async fn first_run<R: Error + 'static>(

@@ -63,6 +63,15 @@ pub enum TombstoneError {
         /// The stream.
         stream: StreamId,
     },
+    /// The store takes no tombstone for this stream: it is closed, or its database refuses the event.
+    #[error("the event store refuses to tombstone stream {stream}")]
+    Refused {
+        /// The stream.
+        stream: StreamId,
+        /// What it says.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
     /// The store can't be reached, or others kept appending to the stream. Try again: a tombstone
     /// that was set meanwhile is recognised.
     #[error("stream {stream} could not be tombstoned")]
@@ -200,8 +209,9 @@ pub trait Retention: EventStore {
     /// # Cancel safety
     /// Tombstoned or not; call again.
     async fn tombstone(&self, stream: &StreamId) -> Result<StreamVersion, TombstoneError> {
+        let refused = |source| TombstoneError::Refused { stream: stream.clone(), source };
         let unavailable = |source| TombstoneError::Unavailable { stream: stream.clone(), source };
-        let event = NewEvent::new(TOMBSTONE_TYPE, &()).map_err(|e| unavailable(e.into()))?;
+        let event = NewEvent::new(TOMBSTONE_TYPE, &()).map_err(|error| refused(error.into()))?;
         let expected = ExpectedVersion::StreamExists;
         match self.append(Append::to(stream.clone(), expected, vec![event])).await {
             Ok(appended) => Ok(appended.heads[0].version),
@@ -212,7 +222,8 @@ pub trait Retention: EventStore {
             Err(AppendError::VersionConflict { .. }) => {
                 Err(TombstoneError::NoStream { stream: stream.clone() })
             }
-            Err(error) => Err(unavailable(error.into())),
+            Err(error) if error.is_retryable() => Err(unavailable(error.into())),
+            Err(error) => Err(refused(error.into())),
         }
     }
 }

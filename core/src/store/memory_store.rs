@@ -13,6 +13,7 @@ use super::{
     AppendSignal, CheckpointError, CheckpointStore, Claim, EventStore, Page, ReadError, Snapshot,
     SnapshotError, SnapshotStore, Standing,
 };
+use crate::recorded_event::Place;
 use crate::{
     Append, AppendError, Appended, Clock, EventId, GlobalPosition, Payload, RecordedEvent,
     Selection, StateSchema, StreamAppend, StreamHead, StreamId, StreamVersion, SystemClock,
@@ -168,18 +169,8 @@ impl Log {
             let position = GlobalPosition::new(self.events.len() as u64 + 1);
             self.streams.entry(part.stream.clone()).or_default().push(position);
             self.ids.insert(event.id, position);
-            self.events.push(Some(RecordedEvent {
-                id: event.id,
-                event_type: event.event_type.clone(),
-                schema_version: event.schema_version,
-                stream: part.stream.clone(),
-                version,
-                position,
-                recorded_at: now,
-                data: event.data.clone(),
-                tags: event.tags.clone(),
-                metadata: event.metadata.clone(),
-            }));
+            let place = Place { stream: part.stream.clone(), version, position, recorded_at: now };
+            self.events.push(Some(RecordedEvent::at(place, event.clone())));
         }
         StreamHead { stream: part.stream.clone(), version: self.version(&part.stream) }
     }

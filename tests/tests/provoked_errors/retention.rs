@@ -139,6 +139,15 @@ async fn what_others_lock_is_neither_marked_nor_removed_nor_ended() {
 }
 
 #[tokio::test]
+async fn a_store_that_is_closed_ends_no_stream() {
+    let log = Log::new().await;
+    log.store.close().await;
+    let error = log.store.tombstone(&stream("a")).await.expect_err("closed");
+    assert!(matches!(&error, TombstoneError::Refused { stream: of, .. } if *of == stream("a")));
+    assert!(!error.is_retryable());
+}
+
+#[tokio::test]
 async fn a_log_or_a_snapshot_that_can_not_be_read_loses_nothing() {
     let log = Log::new().await;
     log.damage("ALTER TABLE highwater_events RENAME TO gone").await;
