@@ -43,8 +43,9 @@
 -- It belongs to the session, as only such locks can be given back before the transaction ends. So it
 -- must be given back however this ends: a session that kept it would stop every append until it closed.
 -- One expression takes it and gives it back, with nothing in between that waits, and CASE fixes the
--- order. Where that fails half-way (no room for a lock, the end of a partition), the handler gives it
--- back; if the wait for it is cancelled, the handler finds nothing to give back and Postgres warns.
+-- order. Where that fails half-way (no room for a lock), the handler gives it back; if the wait for it
+-- is cancelled, the handler finds nothing to give back and Postgres warns. The end of a partition comes
+-- too often to be left to a handler, in which a statement can be cancelled, too: it gives null.
 --
 -- append_event runs it under its caller's search path: hence the qualified names.
 CREATE FUNCTION highwater.draw_positions(wanted bigint) RETURNS bigint
@@ -54,24 +55,32 @@ DECLARE
     -- 24004 << 48 and 24001 << 48.
     draw_lock constant pg_catalog.int8 := 6756525340962586624;
     watermark constant pg_catalog.int8 := 6755680916032454656;
+    drawn pg_catalog.int8;
 BEGIN
-    RETURN CASE WHEN pg_catalog.pg_advisory_lock(draw_lock) IS NOT NULL THEN
-        CASE WHEN highwater.live_end() OPERATOR(pg_catalog.-)
-                pg_catalog.pg_sequence_last_value('highwater.event_position')
-                OPERATOR(pg_catalog.<) wanted
-            THEN highwater.refuse_at_the_end()
-        WHEN pg_catalog.pg_advisory_xact_lock_shared(watermark OPERATOR(pg_catalog.|)
-                pg_catalog.pg_sequence_last_value('highwater.event_position')) IS NOT NULL THEN
-            pg_catalog.setval('highwater.event_position',
-                pg_catalog.pg_sequence_last_value('highwater.event_position')
-                    OPERATOR(pg_catalog.+) wanted)
-            OPERATOR(pg_catalog.-)
-            CASE WHEN pg_catalog.pg_advisory_unlock(draw_lock) THEN wanted ELSE wanted END
-        END
+    BEGIN
+        drawn := CASE WHEN pg_catalog.pg_advisory_lock(draw_lock) IS NOT NULL THEN
+            CASE WHEN highwater.live_end() OPERATOR(pg_catalog.-)
+                    pg_catalog.pg_sequence_last_value('highwater.event_position')
+                    OPERATOR(pg_catalog.<) wanted THEN
+                CASE WHEN pg_catalog.pg_advisory_unlock(draw_lock) THEN NULL::pg_catalog.int8 END
+            WHEN pg_catalog.pg_advisory_xact_lock_shared(watermark OPERATOR(pg_catalog.|)
+                    pg_catalog.pg_sequence_last_value('highwater.event_position')) IS NOT NULL THEN
+                pg_catalog.setval('highwater.event_position',
+                    pg_catalog.pg_sequence_last_value('highwater.event_position')
+                        OPERATOR(pg_catalog.+) wanted)
+                OPERATOR(pg_catalog.-)
+                CASE WHEN pg_catalog.pg_advisory_unlock(draw_lock) THEN wanted ELSE wanted END
+            END
+        END;
+    EXCEPTION WHEN query_canceled OR OTHERS THEN
+        PERFORM pg_catalog.pg_advisory_unlock(draw_lock);
+        RAISE;
     END;
-EXCEPTION WHEN query_canceled OR OTHERS THEN
-    PERFORM pg_catalog.pg_advisory_unlock(draw_lock);
-    RAISE;
+    IF drawn IS NULL THEN
+        RAISE EXCEPTION 'the live partition of the log has no room for this append'
+            USING ERRCODE = 'HW001', HINT = 'Call highwater.roll_over.';
+    END IF;
+    RETURN drawn;
 END
 $$;
 

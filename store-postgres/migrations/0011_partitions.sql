@@ -15,10 +15,11 @@
 --      its transaction ends. roll_over() holds all of them exclusively (close_log). So an append that
 --      has its lock before a roll-over has ended when that begins; and one that gets its lock after it
 --      sees, in each later statement, everything that was appended before.
---   2. Positions are drawn up to live_end() only. That moves in roll_over(), which puts the sequence at
---      the former end or behind it (if need be) under the locks of 1. So appends write to
---      the live partition only. With 1: the next one is empty until it is live, a sealed one never
---      changes again but by retention, and every append that comes after sees all of it.
+--   2. Positions are drawn up to live_end() only. Only roll_over() moves that, under the locks of 1,
+--      and what was left before the former end is never drawn. So appends write to the live partition
+--      only. With 1: the next one is empty until it is live, a sealed one never changes again but by
+--      retention, and every append that comes after sees all of it. Whoever changes partitions runs
+--      READ COMMITTED: in a snapshot of before it got its locks it would seal what it doesn't see.
 --   3. Hence whoever writes behind version v of a stream either has read v in a sealed partition,
 --      where nothing follows any more, or meets each rival in the unique index of the live one. The
 --      same with ids: those of sealed partitions are looked up (knows_any), those of the live one meet
@@ -34,15 +35,17 @@
 --   6. older_head and knows_any are STABLE: they see the snapshot of the statement that asks, and an
 --      event that retention takes away meanwhile is found or its mark is.
 --   7. A roll-over that is given up leaves the log as it was, or with a gap up to the live one's end.
---   8. One at a time adds or takes off partitions (lock 24005).
+--   8. One at a time adds or takes off partitions (lock 24005). Dropping one that was taken off is
+--      nobody's business.
 --   9. Who attaches a partition holds the parents ACCESS EXCLUSIVE, though the server would be content
 --      with less. Under less, a session that is making its plan meanwhile can miss it: what it knows of
 --      the partitions is put together without regard to news that come in while it does so, and stays
 --      so until the next news (seen with PostgreSQL 15). And a transaction that holds a lock on the
 --      parent looks for no news at all. Under this lock nobody reads or plans, and whoever comes next
 --      gets the news with its lock. It waits for all who read, a dump among them, so it is taken
---      ahead of time, for a tenth of a second, again and again: only if it was in vain for as long as
---      the live partition lasted does roll_over() have to wait for it.
+--      ahead of time, for a tenth of a second or two, again and again. Only if nobody got it for as
+--      long as the live partition lasted does roll_over() have to.
+--
 -- # Taking a partition off (detach_partition)
 --  10. Marks first (0010_retention.sql): the log's, then those of each stream with events in it, so
 --      that the streams' versions are known without it. It waits for the transactions that have not
@@ -59,16 +62,6 @@ LANGUAGE sql STABLE AS 'SELECT * FROM highwater.events';
 -- The last position that may be drawn. The planner puts the number in place of the call.
 CREATE FUNCTION highwater.live_end() RETURNS bigint
 LANGUAGE sql STABLE AS 'SELECT 9223372036854775807::pg_catalog.int8';
-
--- What draw_positions says at that end, to be told from all else that goes wrong in an append.
-CREATE FUNCTION highwater.refuse_at_the_end() RETURNS bigint
-LANGUAGE plpgsql VOLATILE
-AS $$
-BEGIN
-    RAISE EXCEPTION 'the live partition of the log has no room for this append'
-        USING ERRCODE = 'HW001', HINT = 'Call highwater.roll_over.';
-END
-$$;
 
 -- The version of the newest event of a stream in the sealed partitions, null if there is none;
 -- 9223372036854775807 if it is the stream's tombstone. Without partitions it is a constant that the
@@ -101,6 +94,17 @@ CREATE UNIQUE INDEX log_partitions_one_is_live ON highwater.log_partitions ((tru
     WHERE state IN ('opening', 'live');
 CREATE UNIQUE INDEX log_partitions_one_is_next ON highwater.log_partitions ((true))
     WHERE state = 'next';
+
+CREATE FUNCTION highwater.insist_on_read_committed() RETURNS void
+LANGUAGE plpgsql VOLATILE
+AS $$
+BEGIN
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RAISE EXCEPTION 'the log''s partitions can only be changed under READ COMMITTED'
+            USING ERRCODE = 'invalid_transaction_state';
+    END IF;
+END
+$$;
 
 -- Waits until no append is under way and lets none begin before the transaction ends.
 CREATE FUNCTION highwater.close_log() RETURNS void
@@ -186,7 +190,8 @@ BEGIN
 END
 $$;
 
--- Lays out the partition behind another one, with room for so many positions, and attaches it.
+-- Lays out the partition behind another one, with room for so many positions, and attaches it. The locks
+-- first: who waits for them in vain, again and again, leaves nothing behind in the catalogue.
 CREATE FUNCTION highwater.attach_behind(before highwater.log_partitions, room bigint)
 RETURNS highwater.log_partitions
 LANGUAGE plpgsql VOLATILE
@@ -196,15 +201,13 @@ DECLARE
     added highwater.log_partitions;
     name  text;
 BEGIN
+    LOCK TABLE ONLY highwater.events, ONLY highwater.event_tags IN ACCESS EXCLUSIVE MODE;
     INSERT INTO highwater.log_partitions (number, state, after, up_to, span)
     VALUES (before.number + 1, 'next', before.up_to, before.up_to + room, before.span)
     RETURNING * INTO added;
     FOREACH name IN ARRAY ARRAY['events', 'event_tags'] LOOP
         EXECUTE format('CREATE TABLE highwater.%I (LIKE highwater.%I INCLUDING ALL)',
             name || '_' || added.number, name || '_' || before.number);
-    END LOOP;
-    LOCK TABLE ONLY highwater.events, ONLY highwater.event_tags IN ACCESS EXCLUSIVE MODE;
-    FOREACH name IN ARRAY ARRAY['events', 'event_tags'] LOOP
         EXECUTE format('ALTER TABLE highwater.%I ATTACH PARTITION highwater.%I
             FOR VALUES FROM (%s) TO (%s)',
             name, name || '_' || added.number, added.after + 1, added.up_to + 1);
@@ -223,6 +226,7 @@ AS $$
 DECLARE
     live highwater.log_partitions;
 BEGIN
+    PERFORM highwater.insist_on_read_committed();
     PERFORM pg_advisory_xact_lock(24005::bigint << 48);
     SELECT * INTO live FROM highwater.log_partitions p WHERE p.state = 'live';
     IF FOUND AND NOT EXISTS (SELECT FROM highwater.log_partitions p WHERE p.state = 'next') THEN
@@ -244,6 +248,11 @@ DECLARE
     drawn bigint;
     first_end bigint;
 BEGIN
+    PERFORM highwater.insist_on_read_committed();
+    IF new_span IS NULL OR new_span NOT BETWEEN 1 AND 1000000000000 THEN
+        RAISE EXCEPTION 'a partition has room for 1 to 1,000,000,000,000 events, not for %', new_span
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
     PERFORM pg_advisory_xact_lock(24005::bigint << 48);
     UPDATE highwater.log_partitions p SET span = new_span WHERE p.state IN ('opening', 'live', 'next');
     IF FOUND THEN
@@ -276,9 +285,11 @@ DECLARE
     name    text;
     granted record;
 BEGIN
+    PERFORM highwater.insist_on_read_committed();
     PERFORM pg_advisory_xact_lock(24005::bigint << 48);
     SELECT * INTO opening FROM highwater.log_partitions p WHERE p.state = 'opening';
     IF NOT FOUND THEN
+        PERFORM highwater.add_next_partition();
         RETURN;
     END IF;
     PERFORM highwater.close_log();
@@ -337,6 +348,7 @@ BEGIN
         RAISE EXCEPTION 'room can be made for 1 to 1,000,000 events, not for %', wanted
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
+    PERFORM highwater.insist_on_read_committed();
     PERFORM pg_advisory_xact_lock(24005::bigint << 48);
     SELECT * INTO live FROM highwater.log_partitions p WHERE p.state IN ('opening', 'live');
     IF NOT FOUND THEN

@@ -13,8 +13,9 @@
 //!    lost takes the transaction with it.
 //!
 //! At the end of a partition the next one is made live on a connection of the store's own. That waits for
-//! the appends in flight, the caller's earlier ones among them: then it gives up, and the caller's
-//! transaction, which is told that it can be tried again, has to end first.
+//! the appends in flight, the caller's earlier ones among them, and, if there is no next one yet, for
+//! whoever has read the log, the caller included: then it gives up, and the caller's transaction, which is
+//! told that it can be tried again, has to end first.
 //!
 //! What only the caller can do wrong (staying open) is watched by `held_mark.rs`.
 

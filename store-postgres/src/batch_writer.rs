@@ -10,6 +10,7 @@
 //! and now sees what they committed. Somebody committed for each such try, so the log always moves; and
 //! an append that was overtaken alone waits in line for the next, so that it isn't always somebody else.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -54,7 +55,7 @@ const TRIES_ALONE: usize = 20;
 
 pub(crate) struct PostgresWriter {
     pool: Pool,
-    end: LiveEnd,
+    end: Arc<LiveEnd>,
     patience: Duration,
 }
 
@@ -93,8 +94,8 @@ type Outcome = Result<Appended, AppendError>;
 type Outcomes = Vec<Outcome>;
 
 impl PostgresWriter {
-    pub(crate) fn new(pool: Pool, statement_timeout: Duration) -> Self {
-        Self { end: LiveEnd::of(pool.clone()), pool, patience: statement_timeout + GRACE }
+    pub(crate) fn new(pool: Pool, end: Arc<LiveEnd>, statement_timeout: Duration) -> Self {
+        Self { pool, end, patience: statement_timeout + GRACE }
     }
 
     /// Calls a function that appends `events`; at the end of a partition the next one is made live first.

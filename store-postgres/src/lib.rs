@@ -40,6 +40,9 @@
 //! Run the list anew with each version of this crate: `SELECT ON ALL TABLES` covers the tables that
 //! exist at that moment and none that a later migration creates, and a version may add a line.
 //!
+//! A transaction in which the application calls `add_next_partition` itself and that it leaves open stops
+//! readers, as one in which it appends and that it leaves open stops appends.
+//!
 //! Removing events ([`Retention`](highwater_core::retention::Retention)) is the owning role's.
 
 mod answer;

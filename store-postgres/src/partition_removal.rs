@@ -24,7 +24,7 @@ use crate::roll_over::ask_patiently;
 type Failed = Box<dyn Error + Send + Sync>;
 
 /// The oldest partition that may go: its number, whether it was taken off, whether it is prepared.
-const NEXT: &str = "
+const OLDEST: &str = "
     SELECT p.number, p.state = 'detached', p.prepared_to >= p.up_to
     FROM highwater.log_partitions p
     WHERE p.state = 'detached' AND NOT $2::boolean
@@ -75,7 +75,7 @@ impl PostgresStore {
         limit: i64,
     ) -> Result<Option<(GlobalPosition, u64)>, Failed> {
         let keeps_detached = self.keeps_detached;
-        while let Some(next) = self.marked_row(NEXT, &[&mark, &keeps_detached]).await? {
+        while let Some(next) = self.marked_row(OLDEST, &[&mark, &keeps_detached]).await? {
             let number = next.try_get::<_, i32>(0)?.unsigned_abs();
             if next.try_get(1)? {
                 self.settle_and_drop(number).await?;

@@ -18,6 +18,8 @@ use crate::roll_over::ask_patiently;
 
 /// Ten times the largest append: an append must lie within a partition as a whole.
 const LEAST_SPAN: u64 = 100_000;
+/// More than a disk holds, and positions don't run out.
+const MOST_SPAN: u64 = 1_000_000_000_000;
 
 /// How long a step waits for statements and appends in flight.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -83,6 +85,14 @@ pub enum PartitionError {
         /// The least.
         least: u64,
     },
+    /// Positions would run out.
+    #[error("{events} events are too many for a partition; take {most} or fewer")]
+    TooLarge {
+        /// How many were asked for.
+        events: u64,
+        /// The most.
+        most: u64,
+    },
     /// The database can't be reached, refuses, or somebody holds on to the log's tables.
     #[error("the database could not {doing}; the same call again goes on where it stopped")]
     Unavailable {
@@ -104,7 +114,7 @@ impl PartitionError {
 
 impl PostgresStore {
     /// Lays the log out in partitions of some `events_per_partition` positions each (100,000 at
-    /// least), so that [`Truncation::of_log_to`](highwater_core::retention::Truncation::of_log_to)
+    /// least, a million million at most), so that [`Truncation::of_log_to`](highwater_core::retention::Truncation::of_log_to)
     /// takes old ones off as a whole. What is there becomes the first of them.
     ///
     /// Done once and for the log, by the role that owns the schema, while everybody goes on: the log is
@@ -119,11 +129,11 @@ impl PostgresStore {
     /// partition has an end from the first step on (the log's length, an eighth of it and
     /// `events_per_partition` more), and appends that come to it fail until the last step is done.
     pub async fn partition_log(&self, events_per_partition: u64) -> Result<(), PartitionError> {
-        if events_per_partition < LEAST_SPAN {
-            let events = events_per_partition;
-            return Err(PartitionError::TooSmall { events, least: LEAST_SPAN });
+        match events_per_partition {
+            events @ ..LEAST_SPAN => Err(PartitionError::TooSmall { events, least: LEAST_SPAN }),
+            events @ LEAST_SPAN..=MOST_SPAN => self.partition_log_finely(events).await,
+            events => Err(PartitionError::TooLarge { events, most: MOST_SPAN }),
         }
-        self.partition_log_finely(events_per_partition).await
     }
 
     /// [`PostgresStore::partition_log`] with partitions as small as tests need them.

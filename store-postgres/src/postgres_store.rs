@@ -32,7 +32,7 @@ const SCAN_POSITIONS: u64 = 100_000;
 pub struct PostgresStore {
     pipeline: AppendPipeline,
     pub(crate) reads: Pool,
-    pub(crate) end: LiveEnd,
+    pub(crate) end: Arc<LiveEnd>,
     signal: AppendSignal,
     known_mark: KnownMark,
     pub(crate) keeps_detached: bool,
@@ -72,11 +72,12 @@ impl PostgresStore {
         drop(client);
         let signal = AppendSignal::new();
         let writes = target.pool(options.pipeline.batches_in_flight());
-        let writer = PostgresWriter::new(writes, options.statement_timeout);
+        let end = Arc::new(LiveEnd::of(writes.clone()));
+        let writer = PostgresWriter::new(writes, end.clone(), options.statement_timeout);
         Ok(Arc::new(Self {
             pipeline: AppendPipeline::start(writer, options.pipeline, signal.clone()),
-            end: LiveEnd::of(reads.clone()),
             reads,
+            end,
             signal,
             known_mark: KnownMark::new(options.held_mark_warning),
             keeps_detached: options.keeps_detached,

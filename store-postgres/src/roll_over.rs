@@ -24,11 +24,13 @@ pub(crate) const ROLL_OVERS: usize = 20;
 const MOST_WANTED: usize = 65_536;
 
 const ROLL_OVER: &str = "SELECT highwater.roll_over($1)";
+const LACKS_NEXT: &str = "SELECT EXISTS (SELECT FROM highwater.log_partitions WHERE state = 'live')
+    AND NOT EXISTS (SELECT FROM highwater.log_partitions WHERE state = 'next')";
 const ADD_NEXT: &str = "SELECT highwater.add_next_partition()";
 
-/// The first and the longest pause between two tries. Each of them stops readers for up to a tenth of a
-/// second, so in the background few are made.
-const IN_BACKGROUND: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(60));
+/// The first and the longest pause between two tries, which jitter may double. A try stops readers for a
+/// tenth of a second or two, so in the background few are made.
+const IN_BACKGROUND: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(30));
 const WAITED_FOR: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(200));
 
 /// From then on it is said aloud that there is no next partition.
@@ -42,21 +44,25 @@ pub(crate) fn more_than(wanted: usize) -> usize {
     wanted.saturating_mul(2).min(MOST_WANTED).max(wanted)
 }
 
-/// The end of the live partition, as one pool's connections meet it.
+/// The end of the live partition, as a store's appends come to it.
 pub(crate) struct LiveEnd {
     pool: Pool,
-    /// Asks for another next partition. One request stands for all that come before it is served.
-    was_moved: mpsc::Sender<()>,
+    /// Asks for a next partition. One request stands for all that come before it is served.
+    wants_next: mpsc::Sender<()>,
 }
 
 impl LiveEnd {
+    /// If there is no next partition now, it is added at once.
+    ///
     /// # Panics
     /// Outside of a tokio runtime.
     pub(crate) fn of(pool: Pool) -> Self {
-        let (was_moved, requests) = mpsc::channel(1);
+        let (wants_next, requests) = mpsc::channel(1);
         let weak = pool.weak();
         tokio::spawn(keep_next(move || weak.upgrade(), requests));
-        Self { pool, was_moved }
+        let end = Self { pool, wants_next };
+        end.see_to_the_next();
+        end
     }
 
     /// Makes room for `wanted` events; false if the log isn't partitioned.
@@ -68,39 +74,56 @@ impl LiveEnd {
         patience: Duration,
     ) -> Result<bool, Failed> {
         let wanted = i64::try_from(wanted).unwrap_or(i64::MAX);
-        let row = ask_patiently(&self.pool, ROLL_OVER, &[&wanted], patience).await?;
-        let has_room = row.try_get::<_, Option<bool>>(0)?.unwrap_or(false);
-        if has_room {
-            // Full: it will be looked after that anyway.
-            let _ = self.was_moved.try_send(());
-        }
-        Ok(has_room)
+        let asked = ask_patiently(&self.pool, ROLL_OVER, &[&wanted], patience).await;
+        // Also if it failed: perhaps there was none, and whoever reads was in the way.
+        self.see_to_the_next();
+        Ok(asked?.try_get::<_, Option<bool>>(0)?.unwrap_or(false))
+    }
+
+    fn see_to_the_next(&self) {
+        // Full: it will be seen to anyway.
+        let _ = self.wants_next.try_send(());
     }
 }
 
-/// Adds a next partition whenever the end has moved, until the store is gone. If this process ends
-/// before it could, whoever comes to the end of the live partition does it.
+/// Adds a next partition when it is asked to, until the store is gone. If this process ends before it
+/// could, the next store that is opened does it, or who comes to the end of the live partition.
 async fn keep_next(pool: impl Fn() -> Option<Pool>, mut requests: mpsc::Receiver<()>) {
     while requests.recv().await.is_some() {
-        let begin = Instant::now();
-        for pause in pauses(IN_BACKGROUND) {
+        let mut begin = Instant::now();
+        let mut rests = pauses(IN_BACKGROUND);
+        loop {
             let Some(pool) = pool() else { return };
-            let Err(error) = ask_once(&pool, ADD_NEXT, &[], GRACE).await else { break };
+            let Err(error) = add_next(&pool).await else { break };
             drop(pool);
             tell(&*error, begin.elapsed());
-            tokio::time::sleep(pause).await;
+            let rest = rests.next().unwrap_or_default();
+            match tokio::time::timeout(rest, requests.recv()).await {
+                Ok(None) => return,
+                // Another one is wanted by now, and more urgently.
+                Ok(Some(())) => (begin, rests) = (Instant::now(), pauses(IN_BACKGROUND)),
+                Err(_) => {}
+            }
         }
     }
 }
 
-fn tell(error: &(dyn Error + Send + Sync), waited: Duration) {
-    if waited < UNUSUALLY_LONG {
+async fn add_next(pool: &Pool) -> Result<(), Failed> {
+    // A role that only reads may not add, and must not hear of it where there is nothing to do.
+    if ask_once(pool, LACKS_NEXT, &[], GRACE).await?.try_get(0)? {
+        ask_once(pool, ADD_NEXT, &[], GRACE).await?;
+    }
+    Ok(())
+}
+
+fn tell(error: &(dyn Error + Send + Sync + 'static), waited: Duration) {
+    if is_lock_in_the_way(error) && waited < UNUSUALLY_LONG {
         tracing::debug!(%error, "the log's next partition could not be added yet");
     } else {
         tracing::warn!(
             %error,
-            "the log has no next partition: at the end of the live one, appends will wait for \
-             whoever reads the log for so long"
+            "the log has no next partition: at the end of the live one, appends will have to wait \
+             for it, and it for whoever reads the log"
         );
     }
 }

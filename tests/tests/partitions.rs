@@ -7,6 +7,8 @@
 mod attaching;
 #[path = "partitions/broken.rs"]
 mod broken;
+#[path = "partitions/cancelled.rs"]
+mod cancelled;
 #[path = "partitions/conformance.rs"]
 mod conformance;
 #[path = "partitions/growing.rs"]

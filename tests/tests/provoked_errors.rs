@@ -147,6 +147,7 @@
 //! | `postgres::ConnectError::Migration` | `a_schema_that_is_in_the_way_is_left_as_it_is` |
 //! | `postgres::ConnectError::MigrationDiffers` | `another_text_under_a_migrations_number_is_refused` |
 //! | `postgres::PartitionError::TooSmall` | `a_log_has_no_partitions_unless_it_is_told` |
+//! | `postgres::PartitionError::TooLarge` | `a_log_has_no_partitions_unless_it_is_told` |
 //! | `postgres::PartitionError::Unavailable` | `a_database_that_refuses_to_be_partitioned_says_so_and_stays_as_it_was` |
 //! | `sqlite::OpenError::Open` | `what_is_no_log_is_refused_with_what_to_do_about_it` |
 //! | `sqlite::OpenError::NoWriteAheadLog` | `what_is_no_log_is_refused_with_what_to_do_about_it` |

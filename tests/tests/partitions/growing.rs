@@ -13,6 +13,8 @@ async fn a_log_has_no_partitions_unless_it_is_told() {
     assert_eq!(store.partitions().await.expect("the partitions"), []);
     let refused = store.partition_log(99_999).await;
     assert!(matches!(refused, Err(PartitionError::TooSmall { events: 99_999, .. })), "{refused:?}");
+    let refused = store.partition_log(u64::MAX).await;
+    assert!(matches!(refused, Err(PartitionError::TooLarge { .. })), "{refused:?}");
     let sql = "SELECT count(*) FROM pg_class WHERE relkind = 'p'";
     assert_eq!(number(&session(&database).await, sql).await, 0);
 }
