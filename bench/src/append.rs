@@ -6,12 +6,12 @@ use std::time::Duration;
 use clap::Args;
 use highwater::postgres::{PostgresOptions, PostgresStore};
 use highwater::{Append, EventStore, ExpectedVersion, NewEvent, PipelineLimits, StreamId};
-use highwater_tests::services::PostgresService;
+use highwater_tests::services::{Database, PostgresService};
 use uuid::Uuid;
 
 use crate::Effort;
 use crate::append_crew::AppendCrew;
-use crate::raw_log::RawLog;
+use crate::raw_log::{IndexedLog, RawLog};
 use crate::report::compare;
 use crate::sample::Sample;
 
@@ -79,7 +79,34 @@ async fn compare_with_raw(server: &PostgresService, effort: Effort) {
         || insert_batches(&raw, effort.round_length()),
     )
     .await;
+    compare_with_as_many_indexes(store.clone(), &theirs, effort).await;
     store.close().await;
+}
+
+async fn compare_with_as_many_indexes(
+    store: Arc<PostgresStore>,
+    theirs: &Database,
+    effort: Effort,
+) {
+    let indexed = IndexedLog::create(theirs, BATCH_CONNECTIONS).await;
+    compare(
+        "append",
+        "1 writers, 1 event each, vs as many indexes",
+        "events/s",
+        effort.rounds(),
+        || append(store.clone(), 1, effort.round_length()),
+        || insert_indexed(&indexed, effort.round_length()),
+    )
+    .await;
+    compare(
+        "append",
+        &format!("{CROWD} callers, 1 event each, vs batches of {BATCH_EVENTS} and as many indexes"),
+        "events/s",
+        effort.rounds(),
+        || append(store.clone(), CROWD, effort.round_length()),
+        || insert_indexed_batches(&indexed, effort.round_length()),
+    )
+    .await;
 }
 
 async fn compare_processes(server: &PostgresService, effort: Effort, processes: usize) {
@@ -145,7 +172,7 @@ async fn insert(raw: &RawLog, writers: usize, length: Duration) -> Sample {
         let (session, memo) = (sessions[task].clone(), memo.clone());
         async move {
             let stream = format!("account-{}", Uuid::now_v7());
-            let data = serde_json::json!({ "memo": &*memo }).to_string();
+            let data = data_with(&memo);
             session.insert(&stream, 1, TYPE, &data).await.expect("the stream is new");
         }
     })
@@ -158,10 +185,37 @@ async fn insert_batches(raw: &RawLog, length: Duration) -> Sample {
     let sample = Sample::take(BATCH_CONNECTIONS, length, move |task| {
         let (session, memo) = (sessions[task].clone(), memo.clone());
         async move {
-            // Each event is written as JSON, as the other side's are: a loader has events, not text.
-            let data = || serde_json::json!({ "memo": &*memo }).to_string();
-            session.insert_batch((0..BATCH_EVENTS).map(|_| data()).collect(), TYPE).await;
+            session.insert_batch(batch_with(&memo), TYPE).await;
         }
     });
     sample.await.with_things_each(BATCH_EVENTS as u64)
+}
+
+async fn insert_indexed(log: &IndexedLog, length: Duration) -> Sample {
+    let session = log.session(0);
+    let memo: Arc<str> = "m".repeat(MEMO_BYTES).into();
+    Sample::take(1, length, move |_| {
+        let (session, memo) = (session.clone(), memo.clone());
+        async move { session.insert(TYPE, &data_with(&memo)).await }
+    })
+    .await
+}
+
+async fn insert_indexed_batches(log: &IndexedLog, length: Duration) -> Sample {
+    let sessions: Vec<_> = (0..BATCH_CONNECTIONS).map(|task| log.session(task)).collect();
+    let memo: Arc<str> = "m".repeat(MEMO_BYTES).into();
+    let sample = Sample::take(BATCH_CONNECTIONS, length, move |task| {
+        let (session, memo) = (sessions[task].clone(), memo.clone());
+        async move { session.insert_batch(batch_with(&memo), TYPE).await }
+    });
+    sample.await.with_things_each(BATCH_EVENTS as u64)
+}
+
+fn data_with(memo: &str) -> String {
+    serde_json::json!({ "memo": memo }).to_string()
+}
+
+/// Each event is written as JSON, as the other side's are: a loader has events, not text.
+fn batch_with(memo: &str) -> Vec<String> {
+    (0..BATCH_EVENTS).map(|_| data_with(memo)).collect()
 }

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures::future::join_all;
 use highwater::postgres::PostgresStore;
 use highwater::{CommandHandler, EventStore};
 use highwater_tests::services::PostgresService;
 
 use crate::Effort;
 use crate::account::Account;
-use crate::raw_log::RawLog;
+use crate::raw_log::{RawLog, SameQuery};
 use crate::report::compare;
 use crate::sample::Sample;
 use crate::seed::{self, Extent};
@@ -23,11 +24,13 @@ const TASKS: [usize; 2] = [1, 16];
 pub async fn run(server: &PostgresService, effort: Effort) {
     let (ours, theirs) = (server.fresh_database().await, server.fresh_database().await);
     let store = PostgresStore::connect(ours.url()).await.expect("the store opens");
-    let raw = RawLog::create(&theirs, TASKS.into_iter().max().unwrap_or(1)).await;
+    let most = TASKS.into_iter().max().unwrap_or(1);
+    let raw = RawLog::create(&theirs, most).await;
     let streams = effort.pick(500, 5_000);
     seed::accounts(Extent { streams, events_each: 100 }, &store, &raw).await;
     seed::settle([&ours, &theirs]).await;
     let handler = CommandHandler::new(store.clone());
+    let sessions = join_all((0..most).map(|_| SameQuery::of(&ours))).await;
     for tasks in TASKS {
         compare(
             "load",
@@ -36,6 +39,15 @@ pub async fn run(server: &PostgresService, effort: Effort) {
             effort.rounds(),
             || load(handler.clone(), tasks, streams, effort.round_length()),
             || load_by_hand(&raw, tasks, streams, effort.round_length()),
+        )
+        .await;
+        compare(
+            "load",
+            &format!("{tasks} tasks, 100 events, vs the same statement by hand"),
+            "loads/s",
+            effort.rounds(),
+            || load(handler.clone(), tasks, streams, effort.round_length()),
+            || load_by_the_same_query(&sessions[..tasks], streams, effort.round_length()),
         )
         .await;
     }
@@ -59,6 +71,20 @@ async fn load_by_hand(raw: &RawLog, tasks: usize, streams: u64, length: Duration
     let turn = Arc::new(AtomicU64::new(0));
     let sessions: Vec<_> = (0..tasks).map(|task| raw.session(task)).collect();
     Sample::take(tasks, length, move |task| {
+        let (session, account) = (sessions[task].clone(), next(&turn, streams));
+        async move {
+            let (state, version) = session.load(account).await;
+            assert_eq!(version, 100, "the whole account was loaded");
+            black_box(state);
+        }
+    })
+    .await
+}
+
+async fn load_by_the_same_query(sessions: &[SameQuery], streams: u64, length: Duration) -> Sample {
+    let turn = Arc::new(AtomicU64::new(0));
+    let sessions = sessions.to_vec();
+    Sample::take(sessions.len(), length, move |task| {
         let (session, account) = (sessions[task].clone(), next(&turn, streams));
         async move {
             let (state, version) = session.load(account).await;

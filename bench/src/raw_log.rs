@@ -2,11 +2,14 @@
 //!
 //! Prepared statements on a table with an identity position and a unique (stream, version), one
 //! connection per task. It protects no reader: a tailing one loses events. One file per kind of
-//! work: [`accounts`], [`batches`], [`replay`], [`tags`]; [`whole_events`] reads Highwater's own table.
+//! work: [`accounts`], [`batches`], [`replay`], [`tags`]. [`whole_events`] and [`same_query`] read
+//! Highwater's own table, [`indexed`] writes one with as many indexes.
 
 mod accounts;
 mod batches;
+mod indexed;
 mod replay;
+mod same_query;
 mod tags;
 mod whole_events;
 
@@ -18,7 +21,9 @@ use highwater_tests::services::Database;
 use tokio_postgres::types::{FromSql, Type};
 use tokio_postgres::{Client, NoTls, Statement};
 
+pub use self::indexed::IndexedLog;
 pub use self::replay::RawReader;
+pub use self::same_query::SameQuery;
 pub use self::whole_events::WholeEvents;
 
 const SCHEMA: &str = "
