@@ -51,8 +51,9 @@
 --      that the streams' versions are known without it. It waits for the transactions that have not
 --      seen the marks, and so finds nobody who would look for a version there in vain.
 --  11. The high-water mark doesn't fall: it must stand behind the partition, on an event that stays.
---  12. The tables go only when the transactions have ended that began before they were taken off: an
---      older_head of before may still ask them.
+--  12. The tables go only when the statements and snapshots have ended that began before they were taken
+--      off: an older_head of before may still ask them. A caller's transaction that was idle meanwhile
+--      may ask later than that; it runs into an error and is tried again.
 
 -- Where appends look first: the live partition. The planner puts the table in place of the call. A view
 -- would do the same, and pg_dump, which locks views, would keep it from being changed.

@@ -1,9 +1,9 @@
 //! The Highwater log in PostgreSQL.
 //!
 //! [`PostgresStore::connect`] migrates the schema `highwater` and gives an
-//! [`EventStore`](highwater_core::EventStore): any number of processes may append at once, writers
-//! never wait for each other unless they write one stream or ask about one tag, and readers see one
-//! order that never changes behind them.
+//! [`EventStore`](highwater_core::EventStore): any number of processes may append at once, a writer
+//! waits for another one's commit only where both write one stream or one asks about what the other
+//! writes, and readers see one order that never changes behind them.
 //!
 //! - Appending: many callers' appends per transaction, several transactions at a time, one round
 //!   trip each ([`highwater_core::AppendPipeline`] in front of `highwater.append_batch` and its

@@ -326,19 +326,23 @@ async fn an_append_larger_than_any_bound_still_passes() {
 }
 
 #[tokio::test]
-async fn a_batch_is_bounded_by_its_events() {
-    let limits = PipelineLimits::new().with_batches_in_flight(1).with_batch_events(2);
-    let mut bench = Bench::start(limits);
-    let _x = bench.append(to("x")).await;
-    let first = bench.handed().await;
-    for key in ["a", "b", "c"] {
-        drop(bench.append(to(key)).await);
-    }
-    first.commit();
-    for streams in [vec!["a", "b"], vec!["c"]] {
-        let handed = bench.handed().await;
-        assert_eq!(handed.streams(), streams);
-        handed.commit();
+async fn a_batch_is_bounded_by_its_events_and_by_its_bytes() {
+    let bytes = limits::weight_bytes(&to("a")) * 2;
+    for limits in
+        [PipelineLimits::new().with_batch_events(2), PipelineLimits::new().with_batch_bytes(bytes)]
+    {
+        let mut bench = Bench::start(limits.with_batches_in_flight(1));
+        let _x = bench.append(to("x")).await;
+        let first = bench.handed().await;
+        for key in ["a", "b", "c"] {
+            drop(bench.append(to(key)).await);
+        }
+        first.commit();
+        for streams in [vec!["a", "b"], vec!["c"]] {
+            let handed = bench.handed().await;
+            assert_eq!(handed.streams(), streams);
+            handed.commit();
+        }
     }
 }
 

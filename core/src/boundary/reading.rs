@@ -54,7 +54,7 @@ impl<M: DecisionModels> Reading<M> {
     }
 
     /// Takes in what follows without a gap.
-    pub(super) fn take_over(&mut self, news: &[Arc<Single>]) -> Result<(), LoadBoundaryError> {
+    pub(super) fn take_in(&mut self, news: &[Arc<Single>]) -> Result<(), LoadBoundaryError> {
         for append in news {
             self.apply(&append.event)?;
             self.read_to = append.event.position;

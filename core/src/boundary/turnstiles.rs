@@ -103,7 +103,7 @@ impl Passage {
             reading.news_in(&mut line.handed_on)
         });
         match news {
-            Some(news) => reading.take_over(&news).map(|()| true),
+            Some(news) => reading.take_in(&news).map(|()| true),
             None => Ok(false),
         }
     }

@@ -67,6 +67,58 @@ async fn locks_read_before_the_sequence_would_cover_an_append_in_flight() {
     assert_eq!(store.high_water_mark().await.expect("a mark"), GlobalPosition::new(2));
 }
 
+/// The reading of the sequence, and the end of the look at the locks.
+const SEQUENCE: &str = "SELECT s.last_value INTO drawn FROM highwater.event_position s;";
+const LOCKS_END: &str = "AND l.granted;";
+const GATE: &str = "PERFORM pg_catalog.pg_advisory_xact_lock_shared(7);";
+
+/// The mark that a reader finds who is held up between its two looks, while an append begins and stays
+/// open and another one commits behind it.
+async fn mark_with_a_pause_between_sequence_and_locks(change: &[(&str, &str)]) -> i64 {
+    let database = database().await;
+    let store = open(&database).await;
+    let (gate, slow) = (Session::open(database.url()).await, Session::open(database.url()).await);
+    gate.change_function("high_water_mark", change).await;
+    gate.run("SELECT pg_advisory_lock(7)").await;
+    let reader = Session::open(database.url()).await;
+    let reading =
+        tokio::spawn(async move { reader.number("SELECT highwater.high_water_mark()").await });
+    gate.wait_until_somebody_waits_for("advisory").await;
+    slow.run("BEGIN").await;
+    slow.append("test-slow", "first", &[]).await;
+    store.append(to("fast")).await.expect("an append");
+    gate.run("SELECT pg_advisory_unlock(7)").await;
+    let mark = reading.await.expect("no panic");
+    slow.run("COMMIT").await;
+    mark
+}
+
+#[tokio::test]
+async fn a_reader_that_looks_at_the_locks_first_would_pass_an_append_in_flight() {
+    let paused = format!("{SEQUENCE} {GATE}");
+    let mark = mark_with_a_pause_between_sequence_and_locks(&[(SEQUENCE, &paused)]).await;
+    assert_eq!(mark, 0);
+    let late = format!("{LOCKS_END} {GATE} {SEQUENCE}");
+    let locks_first = [(SEQUENCE, ""), (LOCKS_END, &*late)];
+    let mark = mark_with_a_pause_between_sequence_and_locks(&locks_first).await;
+    assert_eq!(mark, 2, "the variant can't fail");
+}
+
+/// A standby shows none of the primary's locks. The server is made to say that it is one.
+#[tokio::test]
+async fn on_a_standby_there_is_no_mark() {
+    let database = database().await;
+    open(&database).await.append(to("a")).await.expect("an append");
+    let reader = Session::open(database.url()).await;
+    assert_eq!(reader.number("SELECT highwater.high_water_mark()").await, 1);
+    reader.run("CREATE SCHEMA standby").await;
+    reader
+        .run("CREATE FUNCTION standby.pg_is_in_recovery() RETURNS boolean LANGUAGE sql AS 'SELECT true'")
+        .await;
+    reader.run("SET search_path = standby, pg_catalog").await;
+    reader.run_into_error("SELECT highwater.high_water_mark()").await;
+}
+
 /// The lock before the first position. An insert that draws without it is missed by readers, which
 /// is why nobody is granted one.
 #[tokio::test]

@@ -120,6 +120,22 @@ async fn more_than_a_line_holds_waits_its_turn() {
     assert!(outcomes.iter().all(Result::is_ok));
 }
 
+/// Who has come and gone is carried out if there was room in the line, and leaves nothing behind if not.
+#[tokio::test(start_paused = true)]
+async fn a_line_holds_a_thousand_commands_and_takes_a_hundred_and_twenty_eight_at_once() {
+    let (commands, store) = handler();
+    // All in one step of the test, before the line is served for the first time.
+    let come = |_| Box::pin(tokio::task::unconstrained(commands.execute(Add::one("a", 0))));
+    let mut gone: Vec<_> = (0..2_000).map(come).collect();
+    for command in &mut gone {
+        assert!(futures::poll!(command).is_pending());
+    }
+    drop(gone);
+    commands.execute(Add::one("a", 0)).await.unwrap();
+    assert_eq!(recorded(&store, "a").await.len(), 1_024 + 1);
+    assert_eq!(store.appends(), 1_024 / 128 + 1);
+}
+
 #[derive(Clone, Debug, Default)]
 struct Touchy(u64);
 
