@@ -73,6 +73,9 @@ const PAUSE: Duration = Duration::from_millis(20);
 #[error("a transaction that began before the mark is still open; end it, then remove again")]
 struct Held;
 
+/// Locked while they are chosen: rows that another removal takes away meanwhile are passed over and
+/// others come in their place, so only who finds nothing more has removed nothing.
+///
 /// The tags by tag and position, as their index has them: no index leads from a position to them.
 /// The newest event of the log stays: the high-water mark goes down to an event that is there.
 const REMOVE_FROM_STREAM: &str = "
@@ -81,7 +84,7 @@ const REMOVE_FROM_STREAM: &str = "
         FROM highwater.stream_retention r JOIN highwater.events e ON e.stream_id = r.stream_id
         WHERE r.stream_id = $1 AND e.version <= least(r.removed_to, $3)
           AND e.position < (SELECT max(n.position) FROM highwater.events n)
-        ORDER BY e.version LIMIT $2
+        ORDER BY e.version LIMIT $2 FOR UPDATE OF e
     ), untagged AS (
         DELETE FROM highwater.event_tags t
         USING (SELECT DISTINCT u.tag, m.position FROM marked m, unnest(m.tags) u(tag)) m
@@ -99,7 +102,7 @@ const REMOVE_FROM_LOG: &str = "
         FROM highwater.events e
         WHERE e.position <= $2
           AND e.position < (SELECT max(n.position) FROM highwater.events n)
-        ORDER BY e.position LIMIT $1
+        ORDER BY e.position LIMIT $1 FOR UPDATE OF e
     ), raised AS (
         INSERT INTO highwater.stream_retention AS r (stream_id, removed_to, is_tombstoned)
         SELECT m.stream_id, max(m.version), bool_or(m.type = 'highwater.tombstone')

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use highwater::postgres::PostgresStore;
 use highwater::retention::Retention;
-use highwater::{Append, EventStore, ExpectedVersion, GlobalPosition, NewEvent, StreamId};
+use highwater::{
+    Append, EventStore, ExpectedVersion, GlobalPosition, NewEvent, StreamId, StreamVersion,
+};
 use highwater_tests::services::{self, Database};
 use tokio::task::JoinHandle;
 use tokio_postgres::{Client, NoTls};
@@ -141,4 +143,43 @@ async fn a_removal_goes_on_once_the_older_snapshots_are_gone() {
     let removal = tokio::spawn(async move { removing.remove_from_log(10).await });
     older.batch_execute("COMMIT").await.expect("ended");
     assert_eq!(removal.await.expect("a task").expect("removed"), Some((first, 1)));
+}
+
+/// Two removals at a time: the one whose events the other has taken away goes on with the next ones, so
+/// that "none left" is true whoever says it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_removal_beside_another_one_ends_only_where_nothing_is_left() {
+    for is_of_log in [false, true] {
+        let database = services::postgres().await.fresh_database().await;
+        let store = PostgresStore::connect(database.url()).await.expect("a log");
+        let stream = StreamId::new("test", "a").expect("a stream");
+        for _ in 0..10 {
+            append(&store, "a").await;
+        }
+        append(&store, "b").await;
+        match is_of_log {
+            true => store.mark_log(GlobalPosition::new(10)).await,
+            false => store.mark_stream(&stream, StreamVersion::new(10)).await,
+        }
+        .expect("a mark");
+        let other = session(&database).await;
+        let begun = "BEGIN; DELETE FROM highwater.events WHERE position <= 4";
+        other.batch_execute(begun).await.expect("another removal");
+        let removing = tokio::spawn(async move {
+            match is_of_log {
+                true => store.remove_from_log(4).await.map(|reached| reached.map_or(0, |it| it.1)),
+                false => store.remove_from_stream(&stream, 4).await,
+            }
+        });
+        let looking = session(&database).await;
+        let waits = "SELECT EXISTS (SELECT FROM pg_stat_activity
+            WHERE datname = current_database() AND wait_event_type = 'Lock')";
+        until(&looking, waits).await;
+        other.batch_execute("COMMIT").await.expect("a commit");
+        assert_eq!(
+            removing.await.expect("no panic").expect("removed"),
+            4,
+            "of the log: {is_of_log}"
+        );
+    }
 }

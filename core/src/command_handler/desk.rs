@@ -3,7 +3,8 @@
 //! # Who may touch what when
 //! 1. A desk is served by at most one task, which holds the desk's state while it does. Who puts a
 //!    case into an unserved line starts that task; it ends when it finds the line empty, under the
-//!    same lock.
+//!    same lock. Lost in any other way (a panic, the end of its runtime, before it ever ran), it tells
+//!    everybody in the line that nobody knows, and the next case starts another.
 //! 2. A line holds at most [`MOST_WAITING`] cases; whoever comes then waits for room, in order of
 //!    arrival.
 //! 3. Two desks for one aggregate (another process, another handler, one that was forgotten and
@@ -27,8 +28,8 @@ use super::history::Past;
 use super::snapshots::Snapshots;
 use super::turn::Turn;
 use crate::{
-    Aggregate, Clock, CommandError, CommandId, Decision, DecisionContext, EventStore, Evolve,
-    Metadata, StreamId,
+    Aggregate, AppendError, Clock, CommandError, CommandId, Decision, DecisionContext, EventStore,
+    Evolve, Metadata, StreamId,
 };
 
 /// How many commands to one aggregate may wait in this process.
@@ -130,37 +131,21 @@ impl<A: Evolve> Desk<A> {
         let (reply, answer) = oneshot::channel();
         self.push(Case { command, may_be_repeated, metadata, decide, reply, _room: room });
         answer.await.unwrap_or_else(|_| {
-            Answer::Panicked(Box::new("the task that serves the aggregate was lost"))
+            let source = AppendError::OutcomeUnknown { source: Box::new(Lost) };
+            Answer::Result(Err(CommandError::Append { command, source }))
         })
     }
 
     fn push(self: &Arc<Self>, case: Case<A>) {
-        let mut line = self.line();
-        line.cases.push_back(case);
-        if !line.is_served {
-            line.is_served = true;
-            // It ends by itself, with the line; `Served` mends what a panic would leave behind.
-            tokio::spawn(self.clone().serve());
-        }
-    }
-
-    async fn serve(self: Arc<Self>) {
-        let served = Served { desk: &self };
-        while let Some(next) = served.next() {
-            let turn = Turn {
-                store: &*self.store,
-                stream: &self.stream,
-                clock: &*self.clock,
-                snapshots: &self.snapshots,
-            };
-            let _busy = A::SNAPSHOTS.is_some().then(|| self.snapshots.turn());
-            let mut known = turn.run(next.cases, next.known).await;
-            // Behind the answers, and between turns: nobody waits, and all of it has committed.
-            if let Some(known) = &mut known {
-                self.snapshots.offer_if_due(&self.store, &self.stream, known);
-            }
+        let is_served = {
             let mut line = self.line();
-            (line.known, line.known_since) = (known, next.began);
+            line.cases.push_back(case);
+            std::mem::replace(&mut line.is_served, true)
+        };
+        if !is_served {
+            // Not under the line's lock: a runtime that is ending drops the task at once, and with it
+            // what gives the right to serve back.
+            tokio::spawn(Served { desk: self.clone(), has_ended: false }.serve());
         }
     }
 
@@ -178,17 +163,44 @@ struct Next<A: Aggregate> {
     began: u64,
 }
 
-/// The right to serve a desk. Lost in a panic, it answers nobody's case but lets the next one come.
-struct Served<'a, A: Evolve> {
-    desk: &'a Desk<A>,
+/// The right to serve a desk. Lost, it answers nobody's case but lets the next one come.
+struct Served<A: Evolve> {
+    desk: Arc<Desk<A>>,
+    has_ended: bool,
 }
 
-impl<A: Evolve> Served<'_, A> {
+/// The task that served the aggregate was lost together with the answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the task that carried the command out was lost")]
+struct Lost;
+
+impl<A: Evolve> Served<A> {
+    async fn serve(mut self) {
+        while let Some(next) = self.next() {
+            let desk = &*self.desk;
+            let turn = Turn {
+                store: &*desk.store,
+                stream: &desk.stream,
+                clock: &*desk.clock,
+                snapshots: &desk.snapshots,
+            };
+            let _busy = A::SNAPSHOTS.is_some().then(|| desk.snapshots.turn());
+            let mut known = turn.run(next.cases, next.known).await;
+            // Behind the answers, and between turns: nobody waits, and all of it has committed.
+            if let Some(known) = &mut known {
+                desk.snapshots.offer_if_due(&desk.store, &desk.stream, known);
+            }
+            let mut line = desk.line();
+            (line.known, line.known_since) = (known, next.began);
+        }
+    }
+
     /// The next cases and the state to decide them on; `None` gives the right back.
-    fn next(&self) -> Option<Next<A>> {
+    fn next(&mut self) -> Option<Next<A>> {
         let mut line = self.desk.line();
         if line.cases.is_empty() {
             line.is_served = false;
+            self.has_ended = true;
             return None;
         }
         let together = line.cases.len().min(MOST_TOGETHER);
@@ -199,14 +211,18 @@ impl<A: Evolve> Served<'_, A> {
     }
 }
 
-impl<A: Evolve> Drop for Served<'_, A> {
+impl<A: Evolve> Drop for Served<A> {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            let mut line = self.desk.line();
-            // Dropped cases tell their callers that nobody will answer.
-            line.cases.clear();
-            (line.is_served, line.known) = (false, None);
+        if self.has_ended {
+            return;
         }
+        let lost = {
+            let mut line = self.desk.line();
+            (line.is_served, line.known) = (false, None);
+            std::mem::take(&mut line.cases)
+        };
+        // Dropped cases tell their callers that nobody will answer.
+        drop(lost);
     }
 }
 

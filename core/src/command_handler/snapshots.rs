@@ -260,6 +260,15 @@ impl Snapshots {
     }
 
     fn push(self: &Arc<Self>, offer: Offer) {
+        if self.is_left_to_be_served(offer) {
+            // Not under the line's lock: a runtime that is ending drops the task at once, and with it
+            // what gives the right to serve back.
+            tokio::spawn(Served { snapshots: Arc::clone(self), has_ended: false }.serve());
+        }
+    }
+
+    /// Puts an offer into the line; true if nobody serves it, which is the caller's to do from now on.
+    fn is_left_to_be_served(&self, offer: Offer) -> bool {
         let mut line = self.line();
         // Tenants name their streams alike, and have stores of their own.
         let same = |other: &&mut Offer| {
@@ -271,40 +280,19 @@ impl Snapshots {
             if waiting.version < offer.version {
                 *waiting = offer;
             }
-            return;
+            return false;
         }
         if line.waiting.len() >= MOST_WAITING || line.rests() {
             self.counters.dropped.fetch_add(1, Ordering::Relaxed);
-            return;
+            return false;
         }
         line.waiting.push_back(offer);
-        if !line.is_served {
-            line.is_served = true;
-            self.busy.send_modify(|busy| *busy += 1);
-            // It ends by itself, with the line; `Served` mends what a panic would leave behind.
-            tokio::spawn(Arc::clone(self).serve());
+        if line.is_served {
+            return false;
         }
-    }
-
-    async fn serve(self: Arc<Self>) {
-        let mut served = Served { snapshots: &self, has_ended: false };
-        while let Some(offer) = served.next() {
-            let stream = offer.stream.clone();
-            match timeout(SAVE_PATIENCE, keep(offer)).await {
-                Ok(Ok(())) => {
-                    self.counters.saved.fetch_add(1, Ordering::Relaxed);
-                    continue;
-                }
-                Ok(Err(NotKept::Store(error))) if error.is_retryable() => {
-                    self.rest("keep", &stream, &in_full(&error));
-                }
-                Ok(Err(error)) => {
-                    tracing::warn!(%stream, error = in_full(&error), "a snapshot can't be kept");
-                }
-                Err(_) => self.rest("keep", &stream, "it took too long"),
-            }
-            self.counters.failed.fetch_add(1, Ordering::Relaxed);
-        }
+        line.is_served = true;
+        self.busy.send_modify(|busy| *busy += 1);
+        true
     }
 
     fn rests(&self) -> bool {
@@ -351,12 +339,32 @@ impl Drop for Busy<'_> {
 }
 
 /// The right to serve the line. Lost in a panic or with its runtime, it lets the next one come.
-struct Served<'a> {
-    snapshots: &'a Snapshots,
+struct Served {
+    snapshots: Arc<Snapshots>,
     has_ended: bool,
 }
 
-impl Served<'_> {
+impl Served {
+    async fn serve(mut self) {
+        while let Some(offer) = self.next() {
+            let (snapshots, stream) = (&*self.snapshots, offer.stream.clone());
+            match timeout(SAVE_PATIENCE, keep(offer)).await {
+                Ok(Ok(())) => {
+                    snapshots.counters.saved.fetch_add(1, Ordering::Relaxed);
+                    continue;
+                }
+                Ok(Err(NotKept::Store(error))) if error.is_retryable() => {
+                    snapshots.rest("keep", &stream, &in_full(&error));
+                }
+                Ok(Err(error)) => {
+                    tracing::warn!(%stream, error = in_full(&error), "a snapshot can't be kept");
+                }
+                Err(_) => snapshots.rest("keep", &stream, "it took too long"),
+            }
+            snapshots.counters.failed.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     /// What is to be kept next; `None` gives the right back.
     fn next(&mut self) -> Option<Offer> {
         let mut line = self.snapshots.line();
@@ -369,7 +377,7 @@ impl Served<'_> {
     }
 }
 
-impl Drop for Served<'_> {
+impl Drop for Served {
     fn drop(&mut self) {
         if !self.has_ended {
             let mut line = self.snapshots.line();

@@ -9,12 +9,15 @@
 //! 3. If somebody else came first, all commands of the turn are decided again, on what is there
 //!    now. The state that was thought of is thrown away.
 //! 4. A command that may have been carried out before (its caller gave it an id) is looked up
-//!    before it is decided: by its first event's id, which no other command can have.
+//!    before it is decided: by its first event's id, which no other command can have. A second run
+//!    in the same turn as its first would be looked up too early, and decided on what the first
+//!    one did: it is left for after the append, and looked up again.
 //! 5. An append that was carried out before is no proof of what was decided now: another run of the
 //!    same command may have emitted something else, elsewhere in the stream. What was thought of is
 //!    thrown away then, too.
 
 use std::any::Any;
+use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use jiff::Timestamp;
@@ -55,6 +58,8 @@ enum Verdict<R> {
 /// Everything that a turn would do.
 struct Draft<A: Evolve> {
     verdicts: Vec<Verdict<A::Rejection>>,
+    /// Commands that may run twice and have emitted something.
+    emitted: HashSet<CommandId>,
     events: Vec<NewEvent>,
     state: A,
     version: StreamVersion,
@@ -127,7 +132,7 @@ impl Turn<'_> {
                         return self.decide_anew(history, cases).await;
                     }
                     Ok(appended) => {
-                        let rest = cases.split_off(draft.verdicts.len());
+                        let mut rest = cases.split_off(draft.verdicts.len());
                         past.loaded = Loaded {
                             state: draft.state,
                             version: draft.version,
@@ -136,7 +141,10 @@ impl Turn<'_> {
                         past.last_event = Some(last_event);
                         past.bytes_since_kept += draft.bytes as u64;
                         self.answer(cases, draft.verdicts, &past.loaded);
-                        (cases, is_fresh) = (rest, false);
+                        if rest.iter().any(|case| draft.emitted.contains(&case.command)) {
+                            rest = self.without_repeated(history, rest).await;
+                        }
+                        (cases, is_fresh, pauses) = (rest, false, retry_pauses());
                         continue;
                     }
                     Err(error) if error.is_conflict() => match pauses.next() {
@@ -202,12 +210,13 @@ impl Turn<'_> {
     }
 
     async fn each_alone<A: Evolve>(self, cases: Vec<Case<A>>) -> Option<Past<A>> {
+        let mut known = None;
         for mut case in cases {
             // What became of it in company is not known for sure.
             case.may_be_repeated = true;
-            Box::pin(self.run(vec![case], None)).await;
+            known = Box::pin(self.run(vec![case], known)).await;
         }
-        None
+        known
     }
 
     async fn each_alone_or_fail<A: Evolve>(
@@ -245,6 +254,14 @@ impl Turn<'_> {
         }
         let found = match self.store.find(&first_ids).await {
             Ok(found) => found,
+            // It is about one of them, and the others have nothing to do with it.
+            Err(error) if cases.len() > 1 && !error.is_retryable() => {
+                let mut new = Vec::with_capacity(cases.len());
+                for case in cases {
+                    new.extend(Box::pin(self.without_repeated(history, vec![case])).await);
+                }
+                return new;
+            }
             Err(error) => {
                 let _: Option<Past<A>> = fail_all(self.stream, cases, Trouble::Read(error));
                 return Vec::new();
@@ -330,6 +347,7 @@ fn draft_all<A: Evolve>(
 ) -> Draft<A> {
     let mut draft = Draft {
         verdicts: Vec::with_capacity(cases.len()),
+        emitted: HashSet::new(),
         events: Vec::new(),
         state: loaded.state.clone(),
         version: loaded.version,
@@ -337,6 +355,9 @@ fn draft_all<A: Evolve>(
     };
     for (index, case) in cases.iter().enumerate() {
         *at = index;
+        if draft.emitted.contains(&case.command) {
+            break;
+        }
         let context = DecisionContext::new(now, case.command);
         let verdict = match (case.decide)(&draft.state, &context) {
             Err(rejection) => Verdict::Rejected(rejection),
@@ -354,6 +375,9 @@ fn draft_all<A: Evolve>(
                     draft.version = draft.version.plus(events.len() as u64);
                     draft.bytes += more;
                     draft.events.extend(events);
+                    if case.may_be_repeated {
+                        draft.emitted.insert(case.command);
+                    }
                     Verdict::Emitted { version: draft.version }
                 }
             },

@@ -3,6 +3,9 @@
 use futures::future::join_all;
 
 use super::tally::LIMIT;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::task::{Context, Waker};
+
 use super::*;
 
 /// Starts `count` commands at once. On a test's single thread all of them are in line before the
@@ -134,6 +137,69 @@ async fn a_line_holds_a_thousand_commands_and_takes_a_hundred_and_twenty_eight_a
     commands.execute(Add::one("a", 0)).await.unwrap();
     assert_eq!(recorded(&store, "a").await.len(), 1_024 + 1);
     assert_eq!(store.appends(), 1_024 / 128 + 1);
+}
+
+/// A runtime of its own, as a worker thread of an application has.
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+#[test]
+fn a_desk_whose_runtime_has_ended_is_served_from_another() {
+    let (commands, store) = handler();
+    let hour = Duration::from_secs(3_600);
+    store.fail_next_append(Fault::Delay(hour));
+    let (first, waiting) = (runtime(), runtime());
+    let stuck = first.spawn({
+        let commands = commands.clone();
+        async move { commands.execute(Add::one("a", 1)).await }
+    });
+    first.block_on(async {
+        while store.appends() == 0 {
+            tokio::task::yield_now().await
+        }
+    });
+    let mut lost = Box::pin(commands.execute(Add::one("a", 2)));
+    waiting.block_on(async { assert!(futures::poll!(&mut lost).is_pending()) });
+    drop((stuck, first));
+    let error = waiting.block_on(lost).unwrap_err();
+    assert!(error.is_retryable(), "it may be settled: {error:?}");
+    let again = async {
+        let again = commands.execute(Add::one("a", 3));
+        tokio::time::timeout(Duration::from_secs(60), again).await
+    };
+    let next = waiting.block_on(again);
+    assert!(next.expect("the desk is served").is_ok());
+}
+
+#[test]
+fn a_desk_that_was_asked_outside_of_a_runtime_is_served_within_one() {
+    let (commands, _) = handler();
+    let outside = catch_unwind(AssertUnwindSafe(|| {
+        let mut command = Box::pin(commands.execute(Add::one("a", 1)));
+        command.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+    }));
+    assert!(outside.is_err(), "tokio says that there is no runtime");
+    let within = runtime().block_on(commands.execute(Add::one("a", 2)));
+    assert!(within.is_ok(), "{within:?}");
+}
+
+/// One id that was used elsewhere costs the others of its turn one load, not one each.
+#[tokio::test(start_paused = true)]
+async fn a_command_that_is_refused_makes_nobody_load_the_stream_again_and_again() {
+    let (commands, store) = handler();
+    commands.execute(Add::each("a", [0; 600])).await.unwrap();
+    let taken = CommandId::new();
+    commands.execute(Add::one("b", 0).under(taken)).await.unwrap();
+    commands.drop_warm_aggregates();
+    let before = store.reads();
+    let (others, refused) = futures::join!(
+        join_all((0..50).map(|_| commands.execute(Add::one("a", 0)))),
+        commands.execute(Add::one("a", 0).under(taken))
+    );
+    assert!(others.iter().all(Result::is_ok) && refused.is_err());
+    let finds = 51;
+    assert!(store.reads() - before < finds + 20, "{} reads", store.reads() - before);
 }
 
 #[derive(Clone, Debug, Default)]

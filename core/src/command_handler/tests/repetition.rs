@@ -22,6 +22,43 @@ async fn a_repeated_command_is_answered_also_when_it_would_be_rejected_now() {
     assert_eq!(commands.execute(add).await.unwrap().version, first.version);
 }
 
+/// Its caller gave up and asks again while the first run still waits in the same line.
+#[tokio::test(start_paused = true)]
+async fn a_second_run_in_the_turn_of_the_first_is_answered_and_not_decided_on_what_that_did() {
+    for is_warm in [false, true] {
+        let (commands, _) = handler();
+        if is_warm {
+            commands.execute(Add::one("a", 1)).await.unwrap();
+        }
+        let add = Add::one("a", 60).under(CommandId::new());
+        let runs = futures::join!(
+            commands.execute(add.clone()),
+            commands.execute(add),
+            commands.execute(Add::one("a", 1))
+        );
+        let (first, again, other) = (runs.0.unwrap(), runs.1.unwrap(), runs.2.unwrap());
+        assert_eq!(again, CommandReceipt { was_repeated: true, ..first });
+        assert!(!other.was_repeated);
+        assert_eq!(sum(&commands, "a").await, 61 + u64::from(is_warm));
+    }
+}
+
+/// The same where another command fills the append in between.
+#[tokio::test(start_paused = true)]
+async fn a_second_run_behind_a_full_append_is_looked_up_again() {
+    let (commands, store) = handler();
+    let id = CommandId::new();
+    let large = |id| Add::each("a", [0; 600]).under(id);
+    let runs = futures::join!(
+        commands.execute(large(id)),
+        commands.execute(large(CommandId::new())),
+        commands.execute(large(id))
+    );
+    assert_eq!(runs.2.unwrap(), CommandReceipt { was_repeated: true, ..runs.0.unwrap() });
+    assert!(!runs.1.unwrap().was_repeated);
+    assert_eq!((recorded(&store, "a").await.len(), store.appends()), (1_200, 2));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_repeated_command_is_recognised_by_another_handler() {
     let (commands, store) = handler();
