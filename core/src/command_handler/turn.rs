@@ -12,7 +12,9 @@
 //!    before it is decided: by its first event's id, which no other command can have. A second run
 //!    in the same turn as its first would be looked up too early, and decided on what the first
 //!    one did: it is left for after the append, and looked up again.
-//! 5. An append that was carried out before is no proof of what was decided now: another run of the
+//! 5. A store that may give back something else than what was appended (a layer that changes events)
+//!    is read again: what was thought of isn't what anybody will ever load.
+//! 6. An append that was carried out before is no proof of what was decided now: another run of the
 //!    same command may have emitted something else, elsewhere in the stream. What was thought of is
 //!    thrown away then, too.
 
@@ -133,16 +135,18 @@ impl Turn<'_> {
                     }
                     Ok(appended) => {
                         let mut rest = cases.split_off(draft.verdicts.len());
-                        past.loaded = Loaded {
-                            state: draft.state,
-                            version: draft.version,
-                            position: appended.position,
-                        };
-                        past.last_event = Some(last_event);
-                        past.bytes_since_kept += draft.bytes as u64;
-                        self.answer(cases, draft.verdicts, &past.loaded);
+                        let (version, position) = (draft.version, appended.position);
+                        let thought_of = Loaded { state: draft.state, version, position };
+                        self.answer(cases, draft.verdicts, &thought_of);
                         if rest.iter().any(|case| draft.emitted.contains(&case.command)) {
                             rest = self.without_repeated(history, rest).await;
+                        }
+                        if self.store.returns_what_was_appended() {
+                            past.loaded = thought_of;
+                            past.last_event = Some(last_event);
+                            past.bytes_since_kept += draft.bytes as u64;
+                        } else if history.catch_up(&mut past, &mut runs_of(&rest)).await.is_err() {
+                            return self.run_on_what_is_read(rest).await;
                         }
                         (cases, is_fresh, pauses) = (rest, false, retry_pauses());
                         continue;
@@ -167,7 +171,15 @@ impl Turn<'_> {
         Some(past)
     }
 
-    /// The events of the turn were in the log already (invariant 5): whoever put them there is
+    /// Nothing that is known can be relied upon; whoever is left learns why, or is decided.
+    async fn run_on_what_is_read<A: Evolve>(self, cases: Vec<Case<A>>) -> Option<Past<A>> {
+        match cases.is_empty() {
+            true => None,
+            false => Box::pin(self.run(cases, None)).await,
+        }
+    }
+
+    /// The events of the turn were in the log already (invariant 6): whoever put them there is
     /// looked up, and who is left is decided on what the log has now.
     async fn decide_anew<A: Evolve>(
         self,

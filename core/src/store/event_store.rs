@@ -277,6 +277,8 @@ pub trait EventStore: CheckpointStore + Send + Sync + 'static {
     /// True if events come back from this store just as they were appended, with the place that the append
     /// answered. A store that wraps another one MUST say no if it changes what is read, or what is
     /// appended in a way that a read of its own shows. (Personal data may come back opened or forgotten.)
+    /// Where it is false, a warm aggregate reads back what it has appended before its next command, and
+    /// boundaries hand nothing on.
     fn returns_what_was_appended(&self) -> bool {
         false
     }

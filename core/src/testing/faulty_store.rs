@@ -246,6 +246,10 @@ impl crate::StoreLayer for FaultyStore {
         answer(fault, read).await
     }
 
+    fn returns_what_was_appended(&self) -> bool {
+        self.inner.returns_what_was_appended()
+    }
+
     fn signal(&self) -> AppendSignal {
         if self.gives_signals { self.inner.signal() } else { AppendSignal::new() }
     }

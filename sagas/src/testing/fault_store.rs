@@ -31,6 +31,10 @@ impl StoreLayer for FaultStore {
         self.inner.snapshots()
     }
 
+    fn returns_what_was_appended(&self) -> bool {
+        self.inner.returns_what_was_appended()
+    }
+
     async fn append(&self, append: Append) -> Result<Appended, AppendError> {
         let kind = self.faults.at_append();
         match kind {

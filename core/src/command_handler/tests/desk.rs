@@ -351,3 +351,37 @@ async fn states_that_nobody_asks_for_go_from_memory_in_time() {
     }
     assert_eq!(commands.desks.count(), 3);
 }
+
+/// A layer that shows less than was appended.
+struct Halving(MemoryStore);
+
+#[async_trait::async_trait]
+impl crate::StoreLayer for Halving {
+    fn inner(&self) -> &dyn EventStore {
+        &self.0
+    }
+
+    async fn read_stream(
+        &self,
+        stream: &StreamId,
+        after: StreamVersion,
+        limit: usize,
+    ) -> Result<Vec<RecordedEvent>, ReadError> {
+        let mut events = self.0.read_stream(stream, after, limit).await?;
+        for event in &mut events {
+            let Added { by, seen } = one(event);
+            event.data = Added { by: by / 2, seen }.encode().unwrap();
+        }
+        Ok(events)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_warm_aggregate_is_decided_on_what_its_store_gives_back() {
+    let commands = CommandHandler::new(Arc::new(Halving(MemoryStore::new())));
+    commands.execute(Add::one("a", 60)).await.unwrap();
+    assert_eq!(sum(&commands, "a").await, 30);
+    commands.execute(Add::one("a", 70)).await.expect("30 and 70 are no more than the limit");
+    let refused = commands.execute(Add::one("a", 40)).await.unwrap_err();
+    assert_eq!(refused.rejection(), Some(&TooMuch { seen: 65 }));
+}

@@ -166,6 +166,10 @@ impl Odd {
 
 #[async_trait]
 impl crate::StoreLayer for Odd {
+    fn returns_what_was_appended(&self) -> bool {
+        true
+    }
+
     fn inner(&self) -> &dyn EventStore {
         &self.inner
     }
