@@ -30,12 +30,12 @@ pub enum Cut {
     BehindCommit,
 }
 
-/// What becomes of connections that are opened behind the cut.
+/// What becomes of other connections, and of those that are opened behind the cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Afterwards {
     /// They reach the server: it was a moment's trouble.
     Reachable,
-    /// They are closed at once, until [`CutProxy::mend`].
+    /// All are closed at once, until [`CutProxy::mend`].
     Away,
 }
 
@@ -43,13 +43,13 @@ pub enum Afterwards {
 struct Plan {
     marker: Vec<u8>,
     cut: Option<(Cut, Afterwards)>,
-    is_away: bool,
 }
 
 struct Wire {
     server: SocketAddr,
     plan: Mutex<Plan>,
     cuts: watch::Sender<usize>,
+    is_away: watch::Sender<bool>,
 }
 
 /// A wire to one server, on an address of its own.
@@ -74,7 +74,12 @@ impl CutProxy {
         let server = tokio::net::lookup_host((host, port)).await.unwrap().next().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let wire = Arc::new(Wire { server, plan: Mutex::default(), cuts: watch::Sender::new(0) });
+        let wire = Arc::new(Wire {
+            server,
+            plan: Mutex::default(),
+            cuts: watch::Sender::new(0),
+            is_away: watch::Sender::new(false),
+        });
         let end = CancellationToken::new();
         tokio::spawn(end.clone().run_until_cancelled_owned(accept(
             listener,
@@ -102,8 +107,8 @@ impl CutProxy {
 
     /// Lets connections through again.
     pub fn mend(&self) {
-        let mut plan = self.wire.plan();
-        (plan.is_away, plan.cut) = (false, None);
+        self.wire.plan().cut = None;
+        self.wire.is_away.send_replace(false);
     }
 
     /// Waits until it was cut.
@@ -129,22 +134,18 @@ impl Wire {
     }
 
     /// Takes the cut, if its marker is in what was sent.
-    fn cut_for(&self, sent: &[u8]) -> Option<Cut> {
+    fn cut_for(&self, sent: &[u8]) -> Option<(Cut, Afterwards)> {
         let mut plan = self.plan();
-        let (cut, afterwards) = plan.cut?;
-        if !sent.windows(plan.marker.len()).any(|window| window == plan.marker) {
-            return None;
-        }
-        plan.cut = None;
-        plan.is_away = afterwards == Afterwards::Away;
-        Some(cut)
+        plan.cut?;
+        let is_sent = sent.windows(plan.marker.len()).any(|window| window == plan.marker);
+        plan.cut.take_if(|_| is_sent)
     }
 }
 
 async fn accept(listener: TcpListener, wire: Arc<Wire>, end: CancellationToken) {
     loop {
         let Ok((client, _)) = listener.accept().await else { return };
-        if !wire.plan().is_away {
+        if !*wire.is_away.borrow() {
             let (wire, end) = (wire.clone(), end.clone());
             tokio::spawn(
                 end.run_until_cancelled_owned(async move { connect(client, &wire).await }),
@@ -163,6 +164,16 @@ async fn connect(client: TcpStream, wire: &Wire) {
     tokio::select! {
         () = requests(from_client, to_server, wire, &answer_is_lost) => {}
         () = answers(from_server, to_client, wire, lost) => {}
+        () = cut_elsewhere(wire, &answer_is_lost) => {}
+    }
+}
+
+/// Waits until another connection was cut that takes this one along.
+async fn cut_elsewhere(wire: &Wire, answer_is_lost: &watch::Sender<bool>) {
+    let mut is_away = wire.is_away.subscribe();
+    let is_cut = is_away.wait_for(|is_away| *is_away).await.is_ok();
+    if !is_cut || *answer_is_lost.borrow() {
+        std::future::pending::<()>().await;
     }
 }
 
@@ -178,15 +189,13 @@ async fn requests(
     loop {
         let Ok(count @ 1..) = from.read(&mut buffer).await else { return };
         sent.extend_from_slice(&buffer[..count]);
-        match wire.cut_for(&sent) {
-            Some(Cut::BeforeServer) => {
+        if let Some((cut, afterwards)) = wire.cut_for(&sent) {
+            answer_is_lost.send_replace(true);
+            wire.is_away.send_replace(afterwards == Afterwards::Away);
+            if cut == Cut::BeforeServer {
                 wire.cuts.send_modify(|cuts| *cuts += 1);
                 return;
             }
-            Some(Cut::BehindCommit) => {
-                answer_is_lost.send_replace(true);
-            }
-            None => {}
         }
         sent.drain(..sent.len().saturating_sub(256));
         if to.write_all(&buffer[..count]).await.is_err() {

@@ -131,6 +131,12 @@ async fn a_transaction_that_has_read_the_log_sees_every_partition_that_comes() {
     let lock =
         "LOCK TABLE ONLY highwater.events, ONLY highwater.event_tags IN ACCESS EXCLUSIVE MODE;";
     let beside_readers = changed("attach_behind", &[(lock, "")]);
-    let (counted, there) = counted_by_a_transaction_that_has_read_before(&beside_readers).await;
-    assert!(counted < there, "the variant can't fail");
+    // Other sessions' changes may make this one look around in between: then it knows by chance.
+    for _ in 0..20 {
+        let (counted, there) = counted_by_a_transaction_that_has_read_before(&beside_readers).await;
+        if counted < there {
+            return;
+        }
+    }
+    panic!("the variant can't fail");
 }
