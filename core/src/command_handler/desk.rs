@@ -10,7 +10,8 @@
 //! 3. Two desks for one aggregate (another process, another handler, one that was forgotten and
 //!    opened anew) do no harm: the stream's version lets only one of them append on a state.
 //! 4. A state that was read before all were told to forget ([`Desks::close_all`]) is used by no turn
-//!    that begins afterwards, at whichever of the handlers that were made from one another.
+//!    that begins afterwards, at whichever of the handlers that were made from one another. Nor is one
+//!    that was loaded longer ago than states may be kept, however long its line is.
 
 use std::any::{Any, TypeId};
 use std::collections::VecDeque;
@@ -80,6 +81,8 @@ pub(super) struct Desk<A: Aggregate> {
     clock: Arc<dyn Clock>,
     snapshots: Arc<Snapshots>,
     forgettings: Arc<AtomicU64>,
+    /// How old a state may become.
+    age: Option<Duration>,
     line: Mutex<Line<A>>,
     room: Arc<Semaphore>,
 }
@@ -89,8 +92,14 @@ struct Line<A: Aggregate> {
     is_served: bool,
     /// What the last turn left: committed state, perhaps behind what others have appended since.
     known: Option<Past<A>>,
-    /// How often all states had been forgotten when that turn began.
-    known_since: u64,
+    /// Since when, and how often all states had been forgotten then.
+    known_since: Since,
+}
+
+#[derive(Clone, Copy)]
+struct Since {
+    loaded_at: Instant,
+    forgotten: u64,
 }
 
 impl<A: Evolve> Desk<A> {
@@ -100,14 +109,17 @@ impl<A: Evolve> Desk<A> {
         clock: Arc<dyn Clock>,
         snapshots: Arc<Snapshots>,
         forgettings: Arc<AtomicU64>,
+        age: Option<Duration>,
     ) -> Self {
-        let (cases, known_since) = (VecDeque::new(), 0);
+        let known_since = Since { loaded_at: Instant::now(), forgotten: 0 };
+        let cases = VecDeque::new();
         Self {
             stream,
             store,
             clock,
             snapshots,
             forgettings,
+            age,
             line: Mutex::new(Line { cases, is_served: false, known: None, known_since }),
             room: Arc::new(Semaphore::new(MOST_WAITING)),
         }
@@ -159,8 +171,7 @@ impl<A: Evolve> Desk<A> {
 struct Next<A: Aggregate> {
     cases: Vec<Case<A>>,
     known: Option<Past<A>>,
-    /// How often all states had been forgotten by then.
-    began: u64,
+    since: Since,
 }
 
 /// The right to serve a desk. Lost, it answers nobody's case but lets the next one come.
@@ -191,7 +202,7 @@ impl<A: Evolve> Served<A> {
                 desk.snapshots.offer_if_due(&desk.store, &desk.stream, known);
             }
             let mut line = desk.line();
-            (line.known, line.known_since) = (known, next.began);
+            (line.known, line.known_since) = (known, next.since);
         }
     }
 
@@ -205,9 +216,12 @@ impl<A: Evolve> Served<A> {
         }
         let together = line.cases.len().min(MOST_TOGETHER);
         let cases = line.cases.drain(..together).collect();
-        let began = self.desk.forgettings.load(Ordering::Acquire);
-        let known = line.known.take().filter(|_| line.known_since == began);
-        Some(Next { cases, known, began })
+        let forgotten = self.desk.forgettings.load(Ordering::Acquire);
+        let since = line.known_since;
+        let is_young = self.desk.age.is_none_or(|age| since.loaded_at.elapsed() < age);
+        let known = line.known.take().filter(|_| since.forgotten == forgotten && is_young);
+        let loaded_at = if known.is_some() { since.loaded_at } else { Instant::now() };
+        Some(Next { cases, known, since: Since { loaded_at, forgotten } })
     }
 }
 
@@ -307,7 +321,8 @@ impl Desks {
         }
         let forgettings = self.forgettings.clone();
         let (stream, store, clock) = (stream.clone(), store.clone(), clock.clone());
-        let desk = Arc::new(Desk::new(stream, store, clock, snapshots.clone(), forgettings));
+        let desk =
+            Arc::new(Desk::new(stream, store, clock, snapshots.clone(), forgettings, self.age));
         open.by_aggregate.put(key, Open { since: Instant::now(), desk: desk.clone() });
         desk
     }

@@ -139,6 +139,26 @@ async fn a_line_holds_a_thousand_commands_and_takes_a_hundred_and_twenty_eight_a
     assert_eq!(store.appends(), 1_024 / 128 + 1);
 }
 
+/// Whoever waits in line comes to a state that was young enough when they came.
+#[tokio::test(start_paused = true)]
+async fn a_state_that_grew_too_old_while_a_command_waited_is_read_again() {
+    let (commands, store) = handler();
+    let commands = commands.with_warm_aggregates_for(Duration::from_secs(60));
+    commands.execute(Add::one("a", 1)).await.unwrap();
+    tokio::time::advance(Duration::from_secs(59)).await;
+    let reads = store.reads();
+    store.fail_next_append(Fault::Delay(Duration::from_secs(10)));
+    let mut slow = Box::pin(commands.execute(Add::one("a", 1)));
+    assert!(futures::poll!(&mut slow).is_pending());
+    while store.appends() < 2 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(store.reads(), reads, "59 seconds are no minute");
+    let (slow, waited) = futures::join!(slow, commands.execute(Add::one("a", 1)));
+    assert!(slow.is_ok() && waited.is_ok());
+    assert!(store.reads() > reads, "the second one began after 69 seconds");
+}
+
 /// A runtime of its own, as a worker thread of an application has.
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
