@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 
 use crate::{
-    DecodeError, Decoded, Event, EventId, EventType, GlobalPosition, Metadata, NewEvent, Payload,
-    StreamId, StreamVersion, Tag,
+    DecodeError, Decoded, Event, EventId, EventType, GlobalPosition, Metadata, Payload, StreamId,
+    StreamVersion, Tag,
 };
 
 /// An event as the log holds it. It never changes.
@@ -33,6 +33,7 @@ pub struct RecordedEvent {
 }
 
 /// Where and when an event was recorded.
+#[cfg(feature = "runtime")]
 pub(crate) struct Place {
     pub(crate) stream: StreamId,
     pub(crate) version: StreamVersion,
@@ -42,9 +43,10 @@ pub(crate) struct Place {
 
 impl RecordedEvent {
     /// The event as whoever reads it finds it.
-    pub(crate) fn at(place: Place, event: NewEvent) -> Self {
+    #[cfg(feature = "runtime")]
+    pub(crate) fn at(place: Place, event: crate::NewEvent) -> Self {
         let Place { stream, version, position, recorded_at } = place;
-        let NewEvent { id, event_type, schema_version, data, tags, metadata } = event;
+        let crate::NewEvent { id, event_type, schema_version, data, tags, metadata } = event;
         Self {
             id,
             event_type,

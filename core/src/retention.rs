@@ -31,6 +31,7 @@ mod archive_scope;
 mod archive_writer;
 #[cfg(feature = "archive")]
 mod archived_log;
+mod archived_part;
 mod progress;
 mod retention_store;
 mod truncation;

@@ -110,6 +110,7 @@
 //! | `retention::ArchiveError::Damaged` | `lines_that_were_taken_out_moved_doubled_or_edited_are_found` |
 //! | `retention::ArchiveError::UnknownFormat` | `a_file_of_a_newer_format_and_a_missing_one_are_told_from_damage` |
 //! | `retention::ArchiveError::Missing` | `a_file_of_a_newer_format_and_a_missing_one_are_told_from_damage` |
+//! | `retention::ArchiveError::ForeignFile` | `a_file_of_another_history_is_neither_passed_over_nor_overwritten` |
 //! | `retention::ArchiveError::NotFinal` | `what_is_not_final_is_not_archived` |
 //! | `retention::ArchiveError::UnsealedPersonalData` | `personal_data_in_plain_text_is_never_archived` |
 //! | `retention::ArchiveError::Read` | `an_archive_that_can_not_be_written_says_if_it_is_for_the_log_or_for_a_file` |

@@ -11,13 +11,13 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use highwater::retention::{
     Archive, ArchiveError, ArchiveReader, ArchiveScope, ArchivedLog, Retention, RetentionProgress,
-    Truncation, VerifiedArchive,
+    TruncateError, Truncation, VerifiedArchive,
 };
 use highwater::sqlite::SqliteStore;
 use highwater::{
     Append, AppendError, Appended, EventStore, ExpectedVersion, GlobalPosition, MasterKeys,
-    MemoryKeyStore, MemoryStore, NewEvent, Personal, RecordedEvent, SealedLog, Selection,
-    StoreLayer, StreamId, StreamVersion, Subject, Vault,
+    MemoryKeyStore, MemoryStore, NewEvent, Page, Personal, ReadError, RecordedEvent, SealedLog,
+    Selection, StoreLayer, StreamId, StreamVersion, Subject, TenantId, TenantStore, Vault,
 };
 use highwater_tests::conformance::retention::tombstones::race_for_the_end;
 use tempfile::TempDir;
@@ -234,6 +234,94 @@ async fn what_is_not_final_is_not_archived() {
     let refusal = archive.write(&store, scope(4), &mut untold).await.expect_err("too far");
     assert!(matches!(refusal, ArchiveError::NotFinal { .. }), "{refusal:?}");
     assert!(refusal.is_retryable());
+}
+
+/// A log that shows its first events only: a reader who may not see the rest.
+struct FirstEvents(Arc<dyn EventStore>, usize);
+
+#[async_trait]
+impl StoreLayer for FirstEvents {
+    fn inner(&self) -> &dyn EventStore {
+        &*self.0
+    }
+
+    async fn read_all(
+        &self,
+        selection: &Selection,
+        after: GlobalPosition,
+        limit: usize,
+    ) -> Result<Page, ReadError> {
+        let mut page = self.0.read_all(selection, after, limit).await?;
+        page.events.retain(|event| event.position.get() <= self.1 as u64);
+        Ok(page)
+    }
+}
+
+#[tokio::test]
+async fn an_archive_of_less_than_the_log_holds_lets_nothing_go() {
+    let log = Arc::new(MemoryStore::new());
+    append(&*log, 6).await;
+    let tenant = TenantId::new("acme").expect("a tenant");
+    let sifted: [Arc<dyn EventStore>; 3] = [
+        Arc::new(TenantStore::new(log.clone(), &tenant)),
+        Arc::new(FirstEvents(log.clone(), 0)),
+        Arc::new(FirstEvents(log.clone(), 4)),
+    ];
+    for (store, held) in sifted.iter().zip([0, 0, 4]) {
+        let directory = tempfile::tempdir().expect("a directory");
+        let archive = Archive::in_directory(directory.path());
+        archive.write(&**store, scope(5), &mut untold).await.ok();
+        let verified = archive.verify(scope(5)).await.expect("whole files");
+        assert_eq!(verified.events(), held);
+        let truncation = Truncation::archived(&*log, &verified);
+        let refusal = truncation.of_log_to(GlobalPosition::new(5), &mut untold).await;
+        assert!(matches!(refusal, Err(TruncateError::ForeignArchive { .. })), "{refusal:?}");
+        let refusal = archive.write(&*log, scope(5), &mut untold).await;
+        assert!(matches!(refusal, Err(ArchiveError::ForeignFile { .. })), "{refusal:?}");
+    }
+    assert_eq!(all_events(&*log, GlobalPosition::START).await.len(), 6);
+}
+
+#[tokio::test]
+async fn two_tenants_in_one_directory_do_not_take_each_others_files() {
+    let log = Arc::new(MemoryStore::new());
+    let tenants = ["acme", "bolt"].map(|name| TenantId::new(name).expect("a tenant"));
+    let stores = tenants.map(|tenant| TenantStore::new(log.clone(), &tenant));
+    for store in &stores {
+        append(store, 3).await;
+    }
+    let directory = tempfile::tempdir().expect("a directory");
+    let archive = Archive::in_directory(directory.path());
+    let verified = archive.write(&stores[0], scope(6), &mut untold).await.expect("an archive");
+    assert_eq!(verified.events(), 3);
+    for other in [&stores[1] as &dyn EventStore, &*log] {
+        let refusal = archive.write(other, scope(6), &mut untold).await;
+        assert!(matches!(refusal, Err(ArchiveError::ForeignFile { .. })), "{refusal:?}");
+    }
+    archive.write(&stores[0], scope(6), &mut untold).await.expect("its own");
+}
+
+#[tokio::test]
+async fn a_page_that_begins_before_the_archive_ends_where_the_archive_begins() {
+    let log = Arc::new(MemoryStore::new());
+    append(&*log, 10).await;
+    append_to(&*log, "b").await;
+    let all = all_events(&*log, GlobalPosition::START).await;
+    let directory = tempfile::tempdir().expect("a directory");
+    let archive = Archive::in_directory(directory.path());
+    let behind_4 = ArchiveScope::of_log(GlobalPosition::new(4), GlobalPosition::new(10));
+    let verified = archive.write(&*log, behind_4, &mut untold).await.expect("an archive");
+    // A hole that only the archive fills, and that no reader of the log is told of.
+    log.tombstone(&stream("a")).await.expect("ended");
+    log.mark_stream(&stream("a"), StreamVersion::new(10)).await.expect("marked");
+    while log.remove_from_stream(&stream("a"), 4).await.expect("removed") > 0 {}
+    let log: Arc<dyn EventStore> = log;
+    let whole = ArchivedLog::new(log, archive, &verified).expect("of the log");
+    let whole: &dyn EventStore = &whole;
+    let page = whole.read_all(&Selection::All, GlobalPosition::new(2), 100).await.expect("a page");
+    assert_eq!((page.events.len(), page.read_to.get(), page.is_last), (0, 4, false));
+    let page = whole.read_all(&Selection::All, page.read_to, 6).await.expect("a page");
+    assert_eq!(page.events, all[4..10]);
 }
 
 /// A process that only remembers that a stream has ended, and looks before it appends.

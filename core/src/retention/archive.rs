@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use super::archive_format::{name_prefix, span_of_name};
 use super::archive_reader::ArchiveReader;
-use super::archive_scope::ArchivedPlace;
-use super::archive_writer::{ArchiveWriter, PARTIAL, failed};
+use super::archive_writer::{ArchiveWriter, PARTIAL, failed, sync_directory};
+use super::archived_part::{ArchivedPart, are_of_log};
 use super::progress::Counting;
 use super::{ArchiveError, ArchiveScope, RestoreError, RetentionProgress, VerifiedArchive};
 use crate::{
@@ -53,14 +53,20 @@ impl Archive {
         self
     }
 
-    /// Writes what is missing of `scope`, then reads all of it back. `tell` hears of the progress
-    /// after each page.
+    /// Writes what is missing of `scope` and reads all of it back, file by file. `tell` hears of the
+    /// progress after each page.
+    ///
+    /// A file that is there already is held against the log: its first event and its last must stand
+    /// in the log, or have been removed from it, and the log may hold nothing behind them that the
+    /// file lacks. No file is ever overwritten.
     ///
     /// Personal data is archived as it is stored, sealed, also when `store` opens it for its readers:
     /// forgetting a subject reaches into every archive.
     ///
     /// # Errors
     /// [`ArchiveError`]; the files that were finished stay and are not written again.
+    /// [`ArchiveError::ForeignFile`]: a file that is there isn't of this log, say because the log was
+    /// restored from a backup since, or because the directory is another tenant's.
     ///
     /// # Cancel safety
     /// Leaves whole files and at most one that no reader looks at: call again.
@@ -83,15 +89,33 @@ impl Archive {
         })
         .await?;
         let mut counting = Counting::of(scope.span(), tell);
-        let mut reached = scope.after();
+        let (mut reached, mut parts) = (scope.after(), Vec::new());
         while reached < scope.to() {
-            reached = match self.file_behind(&scope, reached).await? {
-                Some(file) => file.to,
-                None => self.write_file(store, mark, &scope, reached, &mut counting).await?,
-            };
+            if self.file_behind(&scope, reached).await?.is_none() {
+                self.write_file(store, mark, &scope, reached, &mut counting).await?;
+            }
+            let part = self.read_back(store, &scope, reached).await?;
+            reached = part.to();
+            parts.push(part);
             counting.reached(reached - scope.after(), 0);
         }
-        self.verify(scope).await
+        self.blocking(move |archive| archive.vouch(scope, parts)).await
+    }
+
+    /// Reads the file that goes on behind `reached`, and holds it against the log.
+    async fn read_back(
+        &self,
+        store: &dyn EventStore,
+        scope: &ArchiveScope,
+        reached: u64,
+    ) -> Result<ArchivedPart, ArchiveError> {
+        let scope = scope.clone();
+        let (part, path) = self.blocking(move |archive| archive.read_part(&scope, reached)).await?;
+        let is_of_log = are_of_log(store, std::slice::from_ref(&part)).await;
+        match is_of_log.map_err(ArchiveError::Read)? {
+            true => Ok(part),
+            false => Err(ArchiveError::ForeignFile { path }),
+        }
     }
 
     async fn write_file(
@@ -101,7 +125,7 @@ impl Archive {
         scope: &ArchiveScope,
         after: u64,
         counting: &mut Counting<'_>,
-    ) -> Result<u64, ArchiveError> {
+    ) -> Result<(), ArchiveError> {
         let part = scope.part(after, scope.to().min(after.saturating_add(self.span)));
         let begun = part.clone();
         let mut writer =
@@ -118,30 +142,60 @@ impl Archive {
             reached = read_to;
             counting.reached(reached - scope.after(), count);
         }
-        self.blocking(move |_| writer.finish()).await?;
-        Ok(part.to())
+        self.blocking(move |_| writer.finish()).await
     }
 
-    /// Reads every file of `scope` to its end: whole, unchanged, without a gap between them.
+    /// Reads every file of `scope` to its end: whole, unchanged, without a gap between them. Whether
+    /// they are of the log at hand, [`Archive::write`] and [`Truncation`](super::Truncation) ask.
     ///
     /// # Errors
-    /// [`ArchiveError`].
+    /// [`ArchiveError`]. `Io` also if the names of the files can't be made durable.
     ///
     /// # Cancel safety
     /// Changes nothing.
     pub async fn verify(&self, scope: ArchiveScope) -> Result<VerifiedArchive, ArchiveError> {
         self.blocking(move |archive| {
-            let (mut events, mut ends) = (0, Vec::<ArchivedPlace>::new());
-            for event in archive.events(scope.clone()) {
-                let event = event?;
-                events += 1;
-                // The first stays, the second is always the last so far.
-                ends.truncate(1);
-                ends.push(ArchivedPlace::of(&event));
-            }
-            Ok(VerifiedArchive::new(scope, events, ends))
+            let parts = archive.read_parts(&scope)?;
+            archive.vouch(scope, parts)
         })
         .await
+    }
+
+    fn read_parts(&self, scope: &ArchiveScope) -> Result<Vec<ArchivedPart>, ArchiveError> {
+        let (mut reached, mut parts) = (scope.after(), Vec::new());
+        while reached < scope.to() {
+            let (part, _) = self.read_part(scope, reached)?;
+            reached = part.to();
+            parts.push(part);
+        }
+        Ok(parts)
+    }
+
+    /// Reads the file that goes on behind `reached` to its end.
+    fn read_part(
+        &self,
+        scope: &ArchiveScope,
+        reached: u64,
+    ) -> Result<(ArchivedPart, PathBuf), ArchiveError> {
+        let Some(file) = self.find_file(scope, reached)? else {
+            return Err(ArchiveError::Missing { scope: scope.clone(), reached });
+        };
+        let of = scope.part(reached, file.to.min(scope.to()));
+        let mut part = ArchivedPart::of(of.clone());
+        for event in self.events(of) {
+            part.add(&event?);
+        }
+        Ok((part, file.path))
+    }
+
+    /// What was read is whole; its names must be durable, too, before anything goes because of it.
+    fn vouch(
+        &self,
+        scope: ArchiveScope,
+        parts: Vec<ArchivedPart>,
+    ) -> Result<VerifiedArchive, ArchiveError> {
+        sync_directory(&self.directory)?;
+        Ok(VerifiedArchive::new(scope, parts))
     }
 
     /// The events of `scope` in order, file by file, each as it was recorded. A gap between the files
@@ -179,7 +233,9 @@ impl Archive {
         let sealed = store.sealed();
         let store = sealed.as_deref().unwrap_or(store);
         // Nothing is put back from a damaged archive, not even the part before the damage.
-        self.verify(scope.clone()).await.map_err(RestoreError::Archive)?;
+        let of = scope.clone();
+        let read = self.blocking(move |archive| archive.read_parts(&of)).await;
+        read.map_err(RestoreError::Archive)?;
         let mut counting = Counting::of(scope.span(), tell);
         let mut restored = Restored::default();
         let mut events = self.events(scope.clone());

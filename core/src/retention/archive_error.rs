@@ -53,6 +53,19 @@ pub enum ArchiveError {
         /// How far the files go.
         reached: u64,
     },
+    /// The file has the right name but holds other events than the log, or not all of them: it is of
+    /// another log, of another part of this one (a tenant's), or of what this one held before it was
+    /// restored from a backup. Put the file aside, it may be all that is left of its events, and
+    /// archive again; or archive into another directory.
+    #[error(
+        "{} isn't of this log as it is now: its events are not the ones in the log; put it aside \
+         and archive again, or archive into another directory",
+        path.display()
+    )]
+    ForeignFile {
+        /// The file. It was left as it is.
+        path: PathBuf,
+    },
     /// Only what is final can be archived.
     #[error("the log is final up to position {mark} only; {scope} can't be archived yet")]
     NotFinal {

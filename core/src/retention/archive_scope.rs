@@ -4,7 +4,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{EventId, GlobalPosition, RecordedEvent, StreamId, StreamVersion};
+use super::archived_part::ArchivedPart;
+#[cfg(feature = "archive")]
+use crate::RecordedEvent;
+use crate::{GlobalPosition, StreamId, StreamVersion};
 
 /// Which part of the log an archive holds: a range of positions, or of one stream's versions.
 ///
@@ -18,7 +21,9 @@ pub struct ArchiveScope {
 }
 
 impl ArchiveScope {
-    /// All events behind `after`, up to and including `to`.
+    /// All events behind `after`, up to and including `to`, that are in the log when it is archived:
+    /// what a stream lost before, by truncation, is in no archive of the log that is written later.
+    /// Archive the log first, then truncate its streams.
     #[must_use]
     pub fn of_log(after: GlobalPosition, to: GlobalPosition) -> Self {
         Self { stream: None, after: after.get(), to: to.get() }
@@ -82,39 +87,19 @@ impl fmt::Display for ArchiveScope {
 /// An archive that was read from its first byte to its last and found whole.
 ///
 /// Only reading it makes one, so whoever holds it has not merely hoped. It proves what the files
-/// held at that moment; keeping them safe afterwards is the operator's.
+/// held at that moment, and that their names are on the disk; keeping them safe afterwards is the
+/// operator's.
 #[derive(Clone, Debug)]
 pub struct VerifiedArchive {
     scope: ArchiveScope,
-    events: u64,
-    /// The first event and the last: they tell whether the archive is of the log at hand.
-    ends: Vec<ArchivedPlace>,
-}
-
-/// Where an archived event stood.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct ArchivedPlace {
-    pub(super) id: EventId,
-    pub(super) stream: StreamId,
-    pub(super) version: StreamVersion,
-    pub(super) position: GlobalPosition,
-}
-
-impl ArchivedPlace {
-    pub(super) fn of(event: &RecordedEvent) -> Self {
-        Self {
-            id: event.id,
-            stream: event.stream.clone(),
-            version: event.version,
-            position: event.position,
-        }
-    }
+    /// File by file: they tell whether the archive is of the log at hand.
+    parts: Vec<ArchivedPart>,
 }
 
 impl VerifiedArchive {
     #[cfg(feature = "archive")]
-    pub(super) fn new(scope: ArchiveScope, events: u64, ends: Vec<ArchivedPlace>) -> Self {
-        Self { scope, events, ends }
+    pub(super) fn new(scope: ArchiveScope, parts: Vec<ArchivedPart>) -> Self {
+        Self { scope, parts }
     }
 
     /// What it holds.
@@ -126,10 +111,10 @@ impl VerifiedArchive {
     /// How many events it holds.
     #[must_use]
     pub fn events(&self) -> u64 {
-        self.events
+        self.parts.iter().map(ArchivedPart::events).sum()
     }
 
-    pub(super) fn ends(&self) -> &[ArchivedPlace] {
-        &self.ends
+    pub(super) fn parts(&self) -> &[ArchivedPart] {
+        &self.parts
     }
 }

@@ -2,10 +2,13 @@
 //!
 //! # Invariants
 //! 1. A file has its final name only once all of it is on the disk: the trailer is written, the
-//!    file synced, then renamed, then the directory synced. A crash leaves a `.partial` file, which
-//!    no reader takes for an archive and the next writer removes.
-//! 2. What is hashed is what is written, before it is compressed.
-//! 3. No personal data is written in plain text, whatever store it came from.
+//!    file synced, then renamed. A crash before leaves a `.partial` file, which no reader takes for an
+//!    archive and the next writer removes.
+//! 2. The name itself is on the disk only once the directory is synced, and who renamed the file may
+//!    have died before. So a name that is there says nothing: whoever vouches for a file syncs the
+//!    directory behind reading it, whoever wrote it.
+//! 3. What is hashed is what is written, before it is compressed.
+//! 4. No personal data is written in plain text, whatever store it came from.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -67,7 +70,7 @@ impl ArchiveWriter {
         self.lines.write_all(line).map_err(failed("write", &self.partial))
     }
 
-    /// Makes the file durable and gives it its name.
+    /// Makes the file durable and gives it its name, which is durable once the directory is synced.
     pub(super) fn finish(mut self) -> Result<(), ArchiveError> {
         let end = End { events: self.events, sha256: hex(&self.hash.clone().finalize()) };
         let trailer = with_end(&Trailer { end }).map_err(|error| self.unwritable(error))?;
@@ -78,8 +81,7 @@ impl ArchiveWriter {
             .map_err(|error| failed("write", &self.partial)(error.into_error()))?;
         file.sync_all().map_err(failed("sync", &self.partial))?;
         let path = self.directory.join(file_name(&self.scope));
-        std::fs::rename(&self.partial, &path).map_err(failed("name", &path))?;
-        sync_directory(&self.directory)
+        std::fs::rename(&self.partial, &path).map_err(failed("name", &path))
     }
 
     fn unwritable(&self, error: serde_json::Error) -> ArchiveError {
@@ -89,11 +91,13 @@ impl ArchiveWriter {
 
 /// A rename is durable once the directory is. Where directories can't be opened (Windows) the file
 /// system does it by itself.
-fn sync_directory(directory: &Path) -> Result<(), ArchiveError> {
+pub(super) fn sync_directory(directory: &Path) -> Result<(), ArchiveError> {
     if cfg!(unix) {
         let opened = File::open(directory).map_err(failed("open", directory))?;
         opened.sync_all().map_err(failed("sync", directory))?;
     }
+    #[cfg(test)]
+    tests::SYNCED.lock().unwrap().push(directory.to_owned());
     Ok(())
 }
 
@@ -103,4 +107,43 @@ pub(super) fn failed(
 ) -> impl FnOnce(std::io::Error) -> ArchiveError + use<> {
     let path = path.to_owned();
     move |source| ArchiveError::Io { doing, path, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::retention::Archive;
+    use crate::{
+        Append, EventStore, ExpectedVersion, GlobalPosition, MemoryStore, NewEvent, StreamId,
+    };
+
+    /// Every directory that was synced. Tests run at once, so each looks for its own.
+    pub(super) static SYNCED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+    fn synced(directory: &Path) -> usize {
+        SYNCED.lock().unwrap().iter().filter(|synced| *synced == directory).count()
+    }
+
+    /// Who named a file may have died before it synced the directory, and left that to us.
+    #[tokio::test]
+    async fn whoever_believes_a_file_has_synced_its_name() {
+        let directory = std::env::temp_dir().join(Uuid::now_v7().to_string());
+        std::fs::create_dir(&directory).unwrap();
+        let store = MemoryStore::new();
+        let stream = StreamId::new("test", "a").unwrap();
+        let happened = vec![NewEvent::new("happened", &()).unwrap()];
+        store.append(Append::to(stream, ExpectedVersion::Any, happened)).await.unwrap();
+        let archive = Archive::in_directory(&directory);
+        let scope = ArchiveScope::of_log(GlobalPosition::START, GlobalPosition::new(1));
+        archive.write(&store, scope.clone(), &mut |_| {}).await.unwrap();
+        let before = synced(&directory);
+        assert!(before > 0);
+        archive.write(&store, scope.clone(), &mut |_| {}).await.unwrap();
+        assert_eq!(synced(&directory), before + 1);
+        archive.verify(scope).await.unwrap();
+        assert_eq!(synced(&directory), before + 2);
+        std::fs::remove_dir_all(directory).unwrap();
+    }
 }

@@ -23,6 +23,9 @@ type Events = Box<dyn Iterator<Item = Result<RecordedEvent, ArchiveError>> + Sen
 /// [`SealedLog`](crate::SealedLog) outside, around the archived log; inside, below it, it would open
 /// what the store holds and nothing of what the files do.
 ///
+/// It shows what the archive holds: what a stream had lost, by truncation, before the archive was
+/// written is missing from both, and no reader is told.
+///
 /// One page costs the scan from where the page before ended; a reader that jumps costs a scan of the
 /// archive from its beginning, and several readers at once disturb each other in the same way.
 pub struct ArchivedLog {
@@ -78,6 +81,17 @@ impl ArchivedLog {
     }
 }
 
+/// A page of the store that begins before the archive ends where the archive begins: of what comes
+/// then, the store may have lost a part.
+fn cut(mut page: Page, edge: GlobalPosition) -> Page {
+    if page.read_to >= edge {
+        page.events.retain(|event| event.position <= edge);
+        page.read_to = edge;
+        page.is_last = false;
+    }
+    page
+}
+
 fn take(
     mut events: Events,
     selection: &Selection,
@@ -126,9 +140,11 @@ impl StoreLayer for ArchivedLog {
         limit: usize,
     ) -> Result<Page, ReadError> {
         let is_archived = after.get() >= self.scope.after() && after.get() < self.scope.to();
-        if !is_archived || limit == 0 {
-            return self.store.read_all(selection, after, limit).await;
+        if is_archived && limit > 0 {
+            return self.read_archive(selection, after, limit).await;
         }
-        self.read_archive(selection, after, limit).await
+        let page = self.store.read_all(selection, after, limit).await?;
+        let is_before = after.get() < self.scope.after();
+        Ok(if is_before { cut(page, GlobalPosition::new(self.scope.after())) } else { page })
     }
 }

@@ -1,12 +1,12 @@
 //! The questions that are asked before events go, once for all stores.
 
-use super::archive_scope::ArchivedPlace;
+use super::archived_part::are_of_log;
 use super::progress::Counting;
 use super::{
     ArchiveScope, ConsumerPlace, Retention, RetentionProgress, StreamRetention, TruncateError,
     VerifiedArchive,
 };
-use crate::{GlobalPosition, ReadError, Selection, StateSchema, StreamId, StreamVersion};
+use crate::{GlobalPosition, Selection, StateSchema, StreamId, StreamVersion};
 
 /// How many events go in one transaction unless told otherwise: some milliseconds of work, so that
 /// appends are never held up for long.
@@ -22,15 +22,16 @@ const STEP: usize = 1_000;
 ///
 /// # What the rest of the log sees
 /// Events that went from a *stream* leave a hole that only readers of that stream are told of
-/// ([`ReadError::StreamTruncated`]). [`EventStore::read_all`](crate::EventStore::read_all) of
-/// everything, a category or a query leaves them out without a word, and so do conditions and
-/// boundaries: a projection that is built anew comes to another result, and a name that was claimed
-/// once, by an event that went, can be claimed again. Truncate no stream whose events a boundary or
-/// condition rests on, and build projections anew over
-/// [`ArchivedLog`](super::ArchivedLog), from an archive of the log.
+/// ([`ReadError::StreamTruncated`](crate::ReadError::StreamTruncated)).
+/// [`EventStore::read_all`](crate::EventStore::read_all) of everything, a category or a query leaves
+/// them out without a word, and so do conditions and boundaries: a projection that is built anew comes
+/// to another result, and a name that was claimed once, by an event that went, can be claimed again.
+/// Truncate no stream whose events a boundary or condition rests on, and build projections anew over
+/// [`ArchivedLog`](super::ArchivedLog), from an archive of the log that was written before.
 ///
 /// What went from the *log* is told to every reader who starts before it
-/// ([`ReadError::LogTruncated`]), but not to conditions, which look at the events that are there.
+/// ([`ReadError::LogTruncated`](crate::ReadError::LogTruncated)), but not to conditions, which look at
+/// the events that are there.
 ///
 /// Ids go with their events: a repeated append whose events are gone is appended, and a repeated
 /// command whose events are gone is carried out, a second time.
@@ -106,7 +107,8 @@ impl<'a> Truncation<'a> {
     ///
     /// The snapshot must stand at `before` or later, and the event that it ends with stays: whoever
     /// loads it checks it against that. From now on the stream rests on its snapshots: a program that
-    /// asks for another state, or another version of it, gets [`ReadError::StreamTruncated`].
+    /// asks for another state, or another version of it, gets
+    /// [`ReadError::StreamTruncated`](crate::ReadError::StreamTruncated).
     ///
     /// Readers of the whole log, and conditions, are *not* told that events are missing; see
     /// [`Truncation`], "What the rest of the log sees". A command whose events went is carried out a
@@ -311,20 +313,9 @@ impl<'a> Truncation<'a> {
         if !covers {
             return Err(TruncateError::NotArchived { wanted, archived: archived.clone() });
         }
-        for end in archive.ends() {
-            if !self.is_of_this_log(end).await.map_err(TruncateError::Read)? {
-                return Err(TruncateError::ForeignArchive { archived: archived.clone() });
-            }
+        match are_of_log(self.store, archive.parts()).await.map_err(TruncateError::Read)? {
+            true => Ok(()),
+            false => Err(TruncateError::ForeignArchive { archived: archived.clone() }),
         }
-        Ok(())
-    }
-
-    /// True if the event stands in the log where the archive says, or has been removed from there.
-    async fn is_of_this_log(&self, end: &ArchivedPlace) -> Result<bool, ReadError> {
-        if let Some(found) = self.store.find(&[end.id]).await?.first() {
-            return Ok(ArchivedPlace::of(found) == *end);
-        }
-        let left = self.store.stream_retention(&end.stream).await?;
-        Ok(end.version <= left.removed_to || end.position <= self.store.removed_to().await?)
     }
 }

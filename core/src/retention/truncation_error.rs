@@ -67,7 +67,9 @@ pub enum TruncateError {
         /// What the archive holds.
         archived: ArchiveScope,
     },
-    /// The archive holds the right numbers, but other events: it is of another log.
+    /// The archive holds the right numbers, but a file of it holds other events than the log, or not
+    /// all of them: it is of another log, of a part of this one (a tenant's), or of what this one held
+    /// before it was restored from a backup. Archiving again names the file.
     #[error("the archive of {archived} is of another log: its events are not the ones in this log")]
     ForeignArchive {
         /// What the archive holds.

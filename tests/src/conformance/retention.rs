@@ -71,6 +71,7 @@ macro_rules! enrol_retention {
                     what_a_consumer_has_not_read_stays_and_the_consumer_is_named,
                     what_nobody_archived_stays,
                     the_archive_of_another_log_does_not_count,
+                    an_archive_with_a_file_of_another_history_does_not_count,
                     all_events_of_an_ended_stream_may_go_but_of_no_other,
                     a_truncation_that_was_stopped_is_ended_by_the_next,
                     the_oldest_part_of_the_log_goes_with_progress,
@@ -78,6 +79,8 @@ macro_rules! enrol_retention {
                 archives {
                     what_was_archived_comes_back_as_it_was_recorded,
                     archiving_again_writes_nothing_anew,
+                    a_file_of_another_history_is_neither_passed_over_nor_overwritten,
+                    files_whose_events_were_removed_still_count,
                     an_archive_that_was_stopped_is_ended_by_the_next,
                     a_restored_stream_has_its_versions_and_is_restored_once,
                     a_reader_of_the_whole_history_goes_from_the_archive_into_the_log,

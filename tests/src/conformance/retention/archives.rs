@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::SystemTime;
 
-use highwater::retention::{Archive, ArchiveScope, ArchivedLog, Truncation};
+use highwater::retention::{Archive, ArchiveError, ArchiveScope, ArchivedLog, Truncation};
 use highwater::{
     Append, EventStore, ExpectedVersion, MemoryStore, Metadata, NewEvent, Payload, Selection,
     StreamVersion,
 };
+use tempfile::TempDir;
 
 use super::RetentionFactory;
 use crate::conformance::log::given::{
@@ -79,6 +80,64 @@ pub async fn archiving_again_writes_nothing_anew(log: &impl RetentionFactory) {
     assert_eq!((verified.events(), reached.last()), (10, Some(&10)));
     let second = written(directory.path());
     assert!(first.iter().all(|(name, at)| second[name] == *at) && second.len() == 3);
+}
+
+/// The archive, in files of 4, of what was lost when a log was restored from a backup: the first 4
+/// of its 8 events are in `store`, too, and 8 others behind them.
+pub(super) async fn of_what_was_lost(store: &dyn EventStore) -> (TempDir, Archive) {
+    let before = MemoryStore::new();
+    let common = events(4);
+    for log in [&before as &dyn EventStore, store] {
+        appended(log, to_any(&stream("a"), common.clone())).await;
+    }
+    appended(&before, to_any(&stream("a"), events(4))).await;
+    appended(store, to_any(&stream("a"), events(8))).await;
+    let directory = tempfile::tempdir().unwrap();
+    let archive = Archive::in_directory(directory.path()).with_span(4);
+    let scope = ArchiveScope::of_log(position(0), position(8));
+    archive.write(&before, scope, &mut |_| {}).await.unwrap();
+    (directory, archive)
+}
+
+/// A restored log gives positions again. The old file stays as it is: it may be all that is left.
+pub async fn a_file_of_another_history_is_neither_passed_over_nor_overwritten(
+    log: &impl RetentionFactory,
+) {
+    let store = log.open().await;
+    let (directory, archive) = of_what_was_lost(&*store).await;
+    let lost = written(directory.path());
+    let scope = ArchiveScope::of_log(position(0), position(10));
+    let error = archive.write(&*store, scope.clone(), &mut |_| {}).await.unwrap_err();
+    let ArchiveError::ForeignFile { path } = &error else { panic!("{error:?}") };
+    assert!(!error.is_retryable());
+    assert_eq!(written(directory.path()), lost);
+    std::fs::rename(path, directory.path().join("put aside")).unwrap();
+    archive.write(&*store, scope.clone(), &mut |_| {}).await.unwrap();
+    let back: Vec<_> = archive.events(scope).map(|event| event.unwrap().id).collect();
+    let all = everything(&*store, &Selection::All).await;
+    assert_eq!(back, all[..10].iter().map(|event| event.id).collect::<Vec<_>>());
+}
+
+/// What is gone can't be held against the log, and can't be archived again either.
+pub async fn files_whose_events_were_removed_still_count(log: &impl RetentionFactory) {
+    let store = log.open().await;
+    appended(&*store, to_any(&stream("a"), events(10))).await;
+    appended(&*store, to_any(&stream("b"), events(3))).await;
+    let directory = tempfile::tempdir().unwrap();
+    let archive = Archive::in_directory(directory.path()).with_span(3);
+    let scope = |to| ArchiveScope::of_log(position(0), position(to));
+    let of_stream = ArchiveScope::of_stream(stream("a"), version(0), version(8));
+    archive.write(&*store, of_stream.clone(), &mut |_| {}).await.unwrap();
+    let mut gone = 0;
+    for to in [4, 8, 12] {
+        let verified = archive.write(&*store, scope(to), &mut |_| {}).await.unwrap();
+        assert_eq!(verified.events(), to);
+        let truncation = Truncation::archived(&*store, &verified);
+        gone += truncation.of_log_to(position(to - 1), &mut |_| {}).await.unwrap();
+    }
+    assert_eq!(gone, 11);
+    archive.write(&*store, scope(12), &mut |_| {}).await.unwrap();
+    archive.write(&*store, of_stream, &mut |_| {}).await.unwrap();
 }
 
 /// Dropped at any of its waits, it leaves whole files and nothing that is taken for one.

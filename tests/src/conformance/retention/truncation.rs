@@ -11,6 +11,7 @@ use highwater::{
 use tempfile::TempDir;
 
 use super::RetentionFactory;
+use super::archives::of_what_was_lost;
 use crate::conformance::log::given::{appended, events, position, stream, to_any, versions};
 
 fn version(number: u64) -> StreamVersion {
@@ -158,6 +159,19 @@ pub async fn the_archive_of_another_log_does_not_count(log: &impl RetentionFacto
     let (_directory, foreign) =
         archived(&other, ArchiveScope::of_log(position(0), position(5))).await;
     let refusal = Truncation::archived(&*store, &foreign).of_log_to(position(4), &mut |_| {}).await;
+    assert!(matches!(refusal, Err(TruncateError::ForeignArchive { .. })), "{refusal:?}");
+    assert_eq!(store.removed_to().await.unwrap(), GlobalPosition::START);
+}
+
+/// Its first event and its last are in the log; those of a file between them are not.
+pub async fn an_archive_with_a_file_of_another_history_does_not_count(log: &impl RetentionFactory) {
+    let store = log.open().await;
+    let (_directory, archive) = of_what_was_lost(&*store).await;
+    let rest = ArchiveScope::of_log(position(8), position(11));
+    archive.write(&*store, rest, &mut |_| {}).await.unwrap();
+    let mixed = ArchiveScope::of_log(position(0), position(11));
+    let mixed = archive.verify(mixed).await.unwrap();
+    let refusal = Truncation::archived(&*store, &mixed).of_log_to(position(10), &mut |_| {}).await;
     assert!(matches!(refusal, Err(TruncateError::ForeignArchive { .. })), "{refusal:?}");
     assert_eq!(store.removed_to().await.unwrap(), GlobalPosition::START);
 }
