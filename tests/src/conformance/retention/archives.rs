@@ -121,7 +121,7 @@ pub async fn a_file_of_another_history_is_neither_passed_over_nor_overwritten(
 /// What is gone can't be held against the log, and can't be archived again either.
 pub async fn files_whose_events_were_removed_still_count(log: &impl RetentionFactory) {
     let store = log.open().await;
-    appended(&*store, to_any(&stream("a"), events(10))).await;
+    appended(&*store, to_any(&stream("a"), events(9))).await;
     appended(&*store, to_any(&stream("b"), events(3))).await;
     let directory = tempfile::tempdir().unwrap();
     let archive = Archive::in_directory(directory.path()).with_span(3);
