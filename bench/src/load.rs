@@ -30,7 +30,7 @@ pub async fn run(server: &PostgresService, effort: Effort) {
     seed::accounts(Extent { streams, events_each: 100 }, &store, &raw).await;
     seed::settle([&ours, &theirs]).await;
     let handler = CommandHandler::new(store.clone());
-    let sessions = join_all((0..most).map(|_| SameQuery::of(&ours))).await;
+    let same = join_all((0..most).map(|_| SameQuery::of(&ours))).await;
     for tasks in TASKS {
         compare(
             "load",
@@ -38,7 +38,13 @@ pub async fn run(server: &PostgresService, effort: Effort) {
             "loads/s",
             effort.rounds(),
             || load(handler.clone(), tasks, streams, effort.round_length()),
-            || load_by_hand(&raw, tasks, streams, effort.round_length()),
+            || {
+                let sessions: Vec<_> = (0..tasks).map(|task| raw.session(task)).collect();
+                load_by_hand(tasks, streams, effort.round_length(), move |task, account| {
+                    let session = sessions[task].clone();
+                    async move { session.load(account).await }
+                })
+            },
         )
         .await;
         compare(
@@ -47,7 +53,13 @@ pub async fn run(server: &PostgresService, effort: Effort) {
             "loads/s",
             effort.rounds(),
             || load(handler.clone(), tasks, streams, effort.round_length()),
-            || load_by_the_same_query(&sessions[..tasks], streams, effort.round_length()),
+            || {
+                let sessions = same.clone();
+                load_by_hand(tasks, streams, effort.round_length(), move |task, account| {
+                    let session = sessions[task].clone();
+                    async move { session.load(account).await }
+                })
+            },
         )
         .await;
     }
@@ -67,27 +79,16 @@ async fn load(handler: CommandHandler, tasks: usize, streams: u64, length: Durat
     .await
 }
 
-async fn load_by_hand(raw: &RawLog, tasks: usize, streams: u64, length: Duration) -> Sample {
+async fn load_by_hand<L, F>(tasks: usize, streams: u64, length: Duration, load: L) -> Sample
+where
+    L: Fn(usize, u64) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = (Account, i64)> + Send + 'static,
+{
     let turn = Arc::new(AtomicU64::new(0));
-    let sessions: Vec<_> = (0..tasks).map(|task| raw.session(task)).collect();
     Sample::take(tasks, length, move |task| {
-        let (session, account) = (sessions[task].clone(), next(&turn, streams));
+        let loading = load(task, next(&turn, streams));
         async move {
-            let (state, version) = session.load(account).await;
-            assert_eq!(version, 100, "the whole account was loaded");
-            black_box(state);
-        }
-    })
-    .await
-}
-
-async fn load_by_the_same_query(sessions: &[SameQuery], streams: u64, length: Duration) -> Sample {
-    let turn = Arc::new(AtomicU64::new(0));
-    let sessions = sessions.to_vec();
-    Sample::take(sessions.len(), length, move |task| {
-        let (session, account) = (sessions[task].clone(), next(&turn, streams));
-        async move {
-            let (state, version) = session.load(account).await;
+            let (state, version) = loading.await;
             assert_eq!(version, 100, "the whole account was loaded");
             black_box(state);
         }
