@@ -7,18 +7,17 @@ mod orders;
 mod problem;
 mod reports;
 mod stock;
+mod whole_body;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::middleware;
 use axum::routing::{delete, get, post};
 
 use crate::service::Service;
 use problem::Problem;
-
-/// The largest body that is read.
-const MAX_BODY_BYTES: usize = 64 * 1024;
+use whole_body::read_whole_body;
 
 /// Every route of the service.
 pub fn router(service: Arc<Service>) -> Router {
@@ -38,6 +37,6 @@ pub fn router(service: Arc<Service>) -> Router {
         .fallback(|| async {
             Problem::not_found("no such address; see the README for those there are")
         })
-        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(middleware::from_fn(read_whole_body))
         .with_state(service)
 }

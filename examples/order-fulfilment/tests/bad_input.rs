@@ -48,8 +48,8 @@ async fn bad_input_is_refused_clearly_and_appends_nothing() {
     assert_refused(post().json(&json!({})), unprocessable, "missing field `customer`").await;
     assert_refused(post().json(&json!({ "lines": [], "x": 1 })), unprocessable, "`x`").await;
     assert_refused(post().json(&order_body(7, &[])), StatusCode::CONFLICT, "at least one").await;
-    let oversized = post().body(format!("{{\"lines\": \"{}\"}}", "x".repeat(200_000)));
-    assert_refused(oversized, StatusCode::PAYLOAD_TOO_LARGE, "length limit").await;
+    let oversized = post().body(format!("{{\"lines\": \"{}\"}}", "x".repeat(3_000_000)));
+    assert_refused(oversized, StatusCode::PAYLOAD_TOO_LARGE, "over the limit").await;
     let plain = client.post(&orders).body("order");
     assert_refused(plain, StatusCode::UNSUPPORTED_MEDIA_TYPE, "application/json").await;
     let key = post().header("Idempotency-Key", "k".repeat(300)).json(&order_of(json!(1)));
