@@ -25,6 +25,8 @@ pub mod writer;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -113,6 +115,8 @@ pub fn run(program: &Path, url: &str, plan: Plan) -> Outcome {
 struct Process {
     child: Child,
     said: Option<JoinHandle<Vec<Said>>>,
+    /// How much of it has been heard.
+    heard: Arc<AtomicUsize>,
     /// What its earlier lives had left open.
     given: Vec<Intent>,
 }
@@ -148,12 +152,18 @@ impl Process {
             .spawn()
             .unwrap();
         let output = BufReader::new(child.stdout.take().unwrap());
-        let said = std::thread::spawn(move || whole_lines(output));
-        Self { child, said: Some(said), given: Vec::new() }
+        let heard = Arc::<AtomicUsize>::default();
+        let counter = heard.clone();
+        let said = std::thread::spawn(move || whole_lines(output, &counter));
+        Self { child, said: Some(said), heard, given: Vec::new() }
     }
 
-    /// Kills it, wherever it is; what it had said.
+    /// Kills it, wherever it is in its work; what it had said.
     fn killed(&mut self) -> Vec<Said> {
+        let begun = Instant::now();
+        while self.heard.load(Ordering::Relaxed) < AT_WORK && begun.elapsed() < PATIENCE {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         assert!(self.child.try_wait().unwrap().is_none(), "a writer ended by itself");
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -192,12 +202,17 @@ impl Drop for Process {
 /// Environment variable of the processes: the database's URL.
 pub const DATABASE: &str = "HIGHWATER_KILLED_WRITER_DATABASE";
 
-/// All lines that were written to their end.
-fn whole_lines(mut output: impl BufRead) -> Vec<Said> {
+/// What a process has said that is at work, however long its start took.
+const AT_WORK: usize = 200;
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// All lines that were written to their end, counted as they come.
+fn whole_lines(mut output: impl BufRead, heard: &AtomicUsize) -> Vec<Said> {
     let mut said = Vec::new();
     let mut line = String::new();
     while output.read_line(&mut line).is_ok_and(|bytes| bytes > 0) && line.ends_with('\n') {
         said.push(serde_json::from_str(&line).unwrap());
+        heard.fetch_add(1, Ordering::Relaxed);
         line.clear();
     }
     said

@@ -69,8 +69,11 @@ impl Race {
         let slow = tokio::spawn(async move {
             Ok(appender.query_one("SELECT public.slow_append()", &[]).await?.get(0))
         });
-        until(&holder, "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND objid = 42)")
-            .await;
+        // Other tests have the same lock in databases of their own.
+        let waits = "SELECT EXISTS (SELECT FROM pg_locks l
+            JOIN pg_database d ON d.oid = l.database AND d.datname = current_database()
+            WHERE l.locktype = 'advisory' AND l.objid = 42 AND NOT l.granted)";
+        until(&holder, waits).await;
         let second = append(&store, "a").await;
         append(&store, "b").await;
         store.mark_log(second).await.expect("a mark");

@@ -2,6 +2,7 @@
 
 mod service;
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use highwater::sqlite::SqliteStore;
@@ -42,7 +43,11 @@ async fn status_of(client: &Client, service: &Running, order: OrderId) -> Value 
 fn is_anywhere_in(folder: &Path, bytes: &[u8]) -> bool {
     let files = std::fs::read_dir(folder).expect("the folder is there");
     files.into_iter().any(|file| {
-        let content = std::fs::read(file.expect("it can be listed").path()).expect("it is a file");
+        // One that went away meanwhile holds nothing.
+        let content = match std::fs::read(file.expect("it can be listed").path()) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return false,
+            content => content.expect("it is a file"),
+        };
         content.windows(bytes.len()).any(|window| window == bytes)
     })
 }

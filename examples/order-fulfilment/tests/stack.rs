@@ -30,7 +30,7 @@ async fn on_shared_stack() -> (Program, Database) {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_demo_ends_with_sound_books_on_the_real_stack() {
     let (program, _database) = on_shared_stack().await;
-    let demo = program.run(&["demo", "--orders", "500", "--json"]);
+    let demo = program.run(&["demo", "--orders", "500", "--patience-s", "600", "--json"]);
     let complaints = String::from_utf8_lossy(&demo.stderr);
     let told = String::from_utf8_lossy(&demo.stdout);
     assert!(demo.status.success(), "{complaints}\n{told}");
@@ -60,7 +60,7 @@ async fn postgres_and_kafka_killed_in_flight_lose_nothing() {
     customers.stock_up(20, 100).await;
     let load = tokio::spawn(async move { customers.place(300, 20).await });
     let until = async |due: u64| {
-        while acknowledged.load(Ordering::SeqCst) < due {
+        while acknowledged.load(Ordering::SeqCst) < due && !load.is_finished() {
             tokio::time::sleep(std::time::Duration::from_millis(2)).await;
         }
     };

@@ -19,7 +19,7 @@ use super::{
 const SERVICE: &str = "PostgreSQL";
 /// Not a secret: the server listens on loopback and lives as long as the test run.
 const PASSWORD: &str = "highwater";
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(60);
 
 const RECIPE: Recipe = Recipe {
     service: SERVICE,

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::ServiceError;
 
 /// Kafka's first start formats its storage, on two busy cores.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(180);
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// One attempt: a connection into a starting container may hang without an error.
 const ATTEMPT: Duration = Duration::from_secs(5);

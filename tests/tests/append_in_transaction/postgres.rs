@@ -165,9 +165,12 @@ async fn waiting_backends(log: &Log, count: i64) {
     let client = log.client().await;
     let waiting = "SELECT count(*) FROM pg_stat_activity
                    WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    while client.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0) < count {
-        tokio::task::yield_now().await;
-    }
+    let waited = async {
+        while client.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0) < count {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), waited).await.expect("they wait");
 }
 
 #[tokio::test]

@@ -50,17 +50,29 @@ async fn slow_functions_that_ask_all_partitions_keep_every_promise() {
     assert!(report.partitions > 10 && report.repeated > 20, "{report:?}");
 }
 
-/// A version stands for two events, or an append is told of another one's.
-fn is_doubled(found: &Result<super::race::Report, Violation>) -> bool {
-    matches!(found, Err(Violation::VersionGap { .. } | Violation::Misled { .. }))
+/// Races with a guard removed until it is seen: a version that stands for two events, an append that is
+/// told of another one's or of none, an event that isn't where it was said to be.
+async fn expect_doubled(change: &str) {
+    for _ in 0..10 {
+        match race(PLAN, change).await {
+            Ok(_) => {}
+            Err(
+                Violation::VersionGap { .. }
+                | Violation::Misled { .. }
+                | Violation::Lost { .. }
+                | Violation::Missed { .. },
+            ) => return,
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+    panic!("the variant can't fail");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_roll_over_that_waits_for_no_append_lets_a_version_be_given_twice() {
     let locks = "PERFORM pg_catalog.pg_advisory_xact_lock(";
     let none = changed("close_log", &[(locks, "PERFORM pg_catalog.int8abs(")]);
-    let found = race(PLAN, &(slow() + &none)).await;
-    assert!(is_doubled(&found), "{found:?}");
+    expect_doubled(&(slow() + &none)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -69,8 +81,7 @@ async fn an_append_that_looks_before_it_has_its_lock_gives_a_version_twice() {
     let late = "PERFORM pg_advisory_xact_lock_shared(type_locks | (hashtext(u.type) & 63))
         FROM unnest(event_types) u(type); -- Step 4: draw and write.";
     let moved = changed("append_batch", &[(lock, "PERFORM int8abs(k.key)"), (LOOKED, late)]);
-    let found = race(PLAN, &(slow() + &moved)).await;
-    assert!(is_doubled(&found), "{found:?}");
+    expect_doubled(&(slow() + &moved)).await;
 }
 
 /// As `append_in` calls it, but in one text: what a driver sends to prepare a statement makes a session
@@ -154,7 +165,5 @@ async fn a_roll_over_in_an_old_snapshot_is_refused() {
 async fn without_a_look_at_sealed_partitions_a_repetition_is_appended_again() {
     let known = "IF FOUND THEN RETURN true; END IF;";
     let none = changed("write_older_lookups", &[(known, "")]);
-    let found = race(PLAN, &none).await;
-    let is_appended_again = matches!(found, Err(Violation::Misled { .. } | Violation::Lost { .. }));
-    assert!(is_appended_again, "{found:?}");
+    expect_doubled(&none).await;
 }

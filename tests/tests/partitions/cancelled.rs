@@ -15,6 +15,23 @@ const DRAW_LOCKS: &str = "SELECT count(*) FROM pg_locks l
     JOIN pg_database d ON d.oid = l.database AND d.datname = current_database()
     WHERE l.locktype = 'advisory' AND l.classid::bigint >> 16 = 24004";
 
+/// Who loses the lock is found in a few; who doesn't takes them all.
+const ROUNDS: usize = 300;
+
+/// Begins to append and is cancelled at any moment; again, if the cancel came before the statement did.
+async fn cancelled(appender: &Client, canceller: &Client, pid: i64) -> tokio_postgres::Error {
+    // At any moment: not a synchronisation.
+    let cancel = format!("SELECT pg_sleep(random() / 100), pg_cancel_backend({pid})");
+    let appending = appender.batch_execute(APPENDS);
+    tokio::pin!(appending);
+    loop {
+        tokio::select! {
+            appended = &mut appending => return appended.expect_err("it was cancelled"),
+            cancelled = canceller.batch_execute(&cancel) => cancelled.expect("a cancel"),
+        }
+    }
+}
+
 /// Appends that have no room are cancelled at whatever step, so often that each step is met. True if one
 /// of them left the draw lock behind.
 async fn leaves_the_draw_lock_behind(change: &str) -> bool {
@@ -23,14 +40,9 @@ async fn leaves_the_draw_lock_behind(change: &str) -> bool {
     run(&canceller, change).await;
     run(&canceller, "SELECT setval('highwater.event_position', 2)").await;
     let pid = number(&appender, "SELECT pg_backend_pid()::bigint").await;
-    // At any moment: not a synchronisation.
-    let cancel = format!("SELECT pg_sleep(0.005 + random() / 100), pg_cancel_backend({pid})");
-    for _ in 0..100 {
-        let (appended, cancelled) =
-            tokio::join!(appender.batch_execute(APPENDS), canceller.batch_execute(&cancel));
-        let error = appended.expect_err("it was cancelled");
+    for _ in 0..ROUNDS {
+        let error = cancelled(&appender, &canceller, pid).await;
         assert_eq!(error.code(), Some(&SqlState::QUERY_CANCELED), "{error:?}");
-        cancelled.expect("a cancel");
         // Whatever was cancelled has ended: a lock that is held now was left behind.
         if number(&canceller, DRAW_LOCKS).await > 0 {
             return true;

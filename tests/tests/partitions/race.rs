@@ -219,9 +219,12 @@ async fn cut_off_roll_overs(client: Client, is_over: watch::Receiver<bool>) -> i
         WHERE l.locktype = 'advisory' AND l.classid::bigint >> 16 = 24005 AND l.granted";
     let mut cut = 0;
     while !*is_over.borrow() {
-        cut += super::number(&client, sql).await;
-        // A pace, so that some get through: not a synchronisation.
-        tokio::time::sleep(Duration::from_millis(120)).await;
+        let found = super::number(&client, sql).await;
+        cut += found;
+        if found > 0 {
+            // A pace, so that some get through: not a synchronisation.
+            tokio::time::sleep(Duration::from_millis(120)).await;
+        }
     }
     cut
 }

@@ -196,6 +196,12 @@ impl Session {
         session
     }
 
+    /// The position of the last event that is committed.
+    pub(crate) async fn head(&self) -> i64 {
+        let sql = "SELECT coalesce(max(position), 0) FROM highwater.events";
+        self.client.query_one(sql, &[]).await.expect("a position").get(0)
+    }
+
     /// Terminates one of the store's sessions that is at work; how many it was.
     pub(crate) async fn kill_a_connection_of_the_store(&self) -> u64 {
         let sql = "SELECT pg_terminate_backend(pid) FROM (

@@ -11,17 +11,18 @@ use super::*;
 /// Follows the log until it has seen `last`, and checks that positions only rise.
 async fn follow(
     store: Arc<PostgresStore>,
-    last: tokio::sync::watch::Receiver<GlobalPosition>,
+    mut last: tokio::sync::watch::Receiver<GlobalPosition>,
 ) -> Vec<RecordedEvent> {
     let mut seen: Vec<RecordedEvent> = Vec::new();
     let mut subscription = Subscription::new(store, Selection::All, GlobalPosition::START);
     loop {
-        let target = *last.borrow();
-        if target > GlobalPosition::START && subscription.position() >= target {
-            return seen;
-        }
-        let page = tokio::time::timeout(Duration::from_millis(200), subscription.next_page()).await;
-        let Ok(Ok(page)) = page else { continue };
+        let position = subscription.position();
+        let is_over = |last: &GlobalPosition| *last > GlobalPosition::START && position >= *last;
+        let page = tokio::select! {
+            page = subscription.next_page() => page,
+            Ok(_) = last.wait_for(is_over) => return seen,
+        };
+        let Ok(page) = page else { continue };
         for event in page.events {
             let before = seen.last().map_or(GlobalPosition::START, |event| event.position);
             assert!(event.position > before, "{} came behind {before}", event.position);
@@ -158,10 +159,16 @@ async fn connections_killed_at_commit_lose_nothing_and_double_nothing() {
         let (url, is_over, killed) = (database.url().to_owned(), is_over.clone(), killed.clone());
         tokio::spawn(async move {
             let session = Session::open(&url).await;
+            let mut killed_at = -1;
             while !is_over.load(Ordering::Relaxed) {
-                killed.fetch_add(session.kill_a_connection_of_the_store().await, Ordering::Relaxed);
-                // Rare enough for batches to commit in between: a pace, not a synchronisation.
+                // A pace, so that batches commit in between: not a synchronisation.
                 tokio::time::sleep(Duration::from_millis(40)).await;
+                let head = session.head().await;
+                if head > killed_at {
+                    killed_at = head;
+                    let dead = session.kill_a_connection_of_the_store().await;
+                    killed.fetch_add(dead, Ordering::Relaxed);
+                }
             }
         })
     };

@@ -114,6 +114,8 @@ async fn a_statement_that_takes_too_long_has_appended_and_read_nothing() {
     let error = read.expect_err("locked");
     assert!(error.is_retryable(), "{error:?}");
     run(&other, "ROLLBACK").await;
+    // With all the time it needs.
+    let store = open(&database, PostgresOptions::new()).await;
     assert!(!store.append(waiting).await.expect("the lock is gone").was_repeated);
 }
 
@@ -143,9 +145,12 @@ async fn a_reader_that_finds_every_connection_in_use_is_told_so() {
 async fn waits_for_lock(session: &Client) {
     let sql = "SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid)
                WHERE NOT l.granted AND a.datname = current_database()";
-    while session.query_one(sql, &[]).await.expect("a count").get::<_, i64>(0) == 0 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let waited = async {
+        while session.query_one(sql, &[]).await.expect("a count").get::<_, i64>(0) == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), waited).await.expect("somebody waits for a lock");
 }
 
 #[tokio::test]

@@ -99,8 +99,7 @@ async fn tables_that_are_in_the_way_are_left_as_they_are() {
 async fn a_reader_that_finds_every_connection_to_the_file_in_use_is_told_so() {
     let folder = tempfile::tempdir().expect("a temporary directory");
     let path = folder.path().join("log.db");
-    let options =
-        SqliteOptions::new().with_readers(1).with_connection_wait(Duration::from_millis(300));
+    let options = SqliteOptions::new().with_readers(1).with_connection_wait(Duration::from_secs(2));
     let store = SqliteStore::open_with(&path, options).await.expect("a log");
     let kept = append("a", "kept", 1);
     let stream = kept.streams()[0].stream.clone();
@@ -112,7 +111,7 @@ async fn a_reader_that_finds_every_connection_to_the_file_in_use_is_told_so() {
         "ALTER TABLE highwater_events RENAME TO kept_events;
          CREATE VIEW highwater_events AS SELECT * FROM kept_events WHERE 0 < (
              WITH RECURSIVE counted(n) AS (
-                 SELECT 1 UNION ALL SELECT n + 1 FROM counted LIMIT 5000000)
+                 SELECT 1 UNION ALL SELECT n + 1 FROM counted LIMIT 30000000)
              SELECT max(n) FROM counted)",
     )
     .await;

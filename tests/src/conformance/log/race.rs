@@ -120,6 +120,13 @@ impl Finish {
     fn is_reached(&self, read_to: GlobalPosition) -> bool {
         self.0.get().is_some_and(|finish| read_to >= *finish)
     }
+
+    /// Returns once the race is over and everything has been read.
+    async fn reached(&self, read_to: GlobalPosition) {
+        while !self.is_reached(read_to) {
+            tokio::time::sleep(LOOK_UP).await;
+        }
+    }
 }
 
 /// Reads along by pages, as often as it can.
@@ -141,14 +148,14 @@ async fn follow(
 async fn subscribe(store: Arc<dyn EventStore>, finish: Finish) -> Result<Tail, Violation> {
     let mut tail = Tail::new("by subscription", Selection::All);
     let mut subscription = Subscription::new(store, Selection::All, GlobalPosition::START);
-    while !finish.is_reached(tail.read_to) {
+    loop {
         // At the end of the log it waits for more; the finish may have been named meanwhile.
-        let next = tokio::time::timeout(LOOK_UP, subscription.next_page()).await;
-        if let Ok(page) = next {
-            tail.take(&page.map_err(|error| failed("reading", &error))?)?;
-        }
+        let page = tokio::select! {
+            page = subscription.next_page() => page,
+            () = finish.reached(tail.read_to) => return Ok(tail),
+        };
+        tail.take(&page.map_err(|error| failed("reading", &error))?)?;
     }
-    Ok(tail)
 }
 
 /// How often a subscription at the end of the log looks up to see whether the race is over.
