@@ -24,14 +24,16 @@ BEGIN
         types := item_types[item]::text[];
         tags := item_tags[item]::text[];
         IF cardinality(tags) > 0 THEN
-            -- Start from a tag that few events carry. Counting to 64 tells rare from common.
+            -- Start from a tag that few events carry. Counting to 64 tells rare from common. In order of
+            -- position, so that an index is read, however many events carry the tag.
             rare := tags[1];
             IF cardinality(tags) > 1 THEN
                 SELECT u.tag INTO rare
                 FROM unnest(tags) u(tag)
                 ORDER BY (SELECT count(*) FROM (
                     SELECT 1 FROM highwater.event_tags t
-                    WHERE t.tag = u.tag AND t.position > after LIMIT 64) few)
+                    WHERE t.tag = u.tag AND t.position > after
+                    ORDER BY t.position LIMIT 64) few)
                 LIMIT 1;
             END IF;
             RETURN QUERY

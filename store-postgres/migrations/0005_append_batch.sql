@@ -237,6 +237,8 @@ BEGIN
 
     -- By subscripts: unnest of nine arrays writes each of them to a store of its own first.
     -- OFFSET 0 keeps the version from being looked up wherever it is mentioned.
+    -- The condition in order of position, though any match will do: only an index has that order. Where most
+    -- events carry one of a few tags, the server would else hope for a match early in the whole table.
     WITH block AS MATERIALIZED (
         SELECT highwater.draw_positions(cardinality(event_ids)) AS before
     ), written AS (
@@ -269,7 +271,7 @@ BEGIN
                WHERE t.tag = condition_tags[h.event] AND t.position > condition_after[h.event]
                  AND (condition_types[h.event] IS NULL
                       OR t.type = ANY (condition_types[h.event]::text[]))
-               LIMIT 1) IS NULL)
+               ORDER BY t.position LIMIT 1) IS NULL)
         RETURNING position, version
     )
     SELECT array_agg((w.position - (SELECT b.before FROM block b))::integer), array_agg(w.position),
@@ -426,7 +428,8 @@ BEGIN
         outcomes[refused.append] := 2;
     END LOOP;
 
-    -- Step 3: the conditions. Most ask about one tag, and need no call of a function.
+    -- Step 3: the conditions. Most ask about one tag, and need no call of a function. In order of
+    -- position, as in append_events.
     IF condition_appends IS NOT NULL AND 0 = ANY (outcomes) THEN
         FOR refused IN
             SELECT c.append
@@ -440,7 +443,7 @@ BEGIN
                 (SELECT 1 FROM highwater.event_tags t
                  WHERE t.tag = c.tag_array[1] AND t.position > c.after
                    AND (cardinality(c.type_array) = 0 OR t.type = ANY (c.type_array))
-                 LIMIT 1) IS NOT NULL
+                 ORDER BY t.position LIMIT 1) IS NOT NULL
             ELSE
                 EXISTS (SELECT FROM highwater.matching_positions(
                     ARRAY[c.types], ARRAY[c.tags], c.after, 9223372036854775807, 1))

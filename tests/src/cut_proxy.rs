@@ -1,5 +1,5 @@
 //! A wire to a PostgreSQL server that a test cuts at the worst moment of an append: when the append
-//! is sent and its answer isn't there.
+//! is sent and its answer isn't there. Until then it counts round trips.
 //!
 //! It owns the bytes between a store and its server, and knows of the protocol only how a server's
 //! answer ends. What the store makes of a cut is the test's business.
@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -48,6 +49,8 @@ struct Plan {
 struct Wire {
     server: SocketAddr,
     plan: Mutex<Plan>,
+    /// How often the server said that it was done.
+    round_trips: AtomicU64,
     cuts: watch::Sender<usize>,
     is_away: watch::Sender<bool>,
 }
@@ -77,6 +80,7 @@ impl CutProxy {
         let wire = Arc::new(Wire {
             server,
             plan: Mutex::default(),
+            round_trips: AtomicU64::new(0),
             cuts: watch::Sender::new(0),
             is_away: watch::Sender::new(false),
         });
@@ -119,6 +123,12 @@ impl CutProxy {
         let mut cuts = self.wire.cuts.subscribe();
         let cut = tokio::time::timeout(Duration::from_secs(60), cuts.wait_for(|cuts| *cuts > 0));
         cut.await.expect("it is cut within a minute").unwrap();
+    }
+
+    /// How often the server has said that it is done with what it was asked for, and the client was told.
+    #[must_use]
+    pub fn round_trips(&self) -> u64 {
+        self.wire.round_trips.load(Ordering::SeqCst)
     }
 
     /// How often it was cut.
@@ -220,8 +230,14 @@ async fn answers(
                 wire.cuts.send_modify(|cuts| *cuts += 1);
                 return;
             }
-        } else if to.write_all(&buffer[..count]).await.is_err() {
-            return;
+        } else {
+            // Before the client hears of it. Who sends one request at a time gets one answer at a time.
+            if buffer[..count].ends_with(&DONE) {
+                wire.round_trips.fetch_add(1, Ordering::SeqCst);
+            }
+            if to.write_all(&buffer[..count]).await.is_err() {
+                return;
+            }
         }
     }
 }

@@ -18,7 +18,7 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_killed-writer");
 
 fn load_time() -> Duration {
     let seconds = std::env::var(SECONDS).ok().and_then(|seconds| seconds.parse().ok());
-    Duration::from_secs(seconds.unwrap_or(15))
+    Duration::from_secs(seconds.unwrap_or(60))
 }
 
 /// Runs the plan on a database of its own, and asks the oracle.

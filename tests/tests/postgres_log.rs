@@ -4,12 +4,16 @@
 
 #[path = "postgres_log/conditions.rs"]
 mod conditions;
+#[path = "postgres_log/hot_tag.rs"]
+mod hot_tag;
 #[path = "postgres_log/opening.rs"]
 mod opening;
 #[path = "postgres_log/partitions.rs"]
 mod partitions;
 #[path = "postgres_log/raw_session.rs"]
 mod raw_session;
+#[path = "postgres_log/round_trips.rs"]
+mod round_trips;
 #[path = "postgres_log/short_ways.rs"]
 mod short_ways;
 #[path = "postgres_log/turns.rs"]
