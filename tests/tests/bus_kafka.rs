@@ -1,6 +1,9 @@
 //! What only Kafka can do wrong: it dies, freezes, refuses a message, moves partitions, holds
 //! foreign records. Each fault test ends with the oracle of the bus.
 
+#[path = "bus_kafka/personal.rs"]
+mod personal;
+
 use std::sync::Arc;
 use std::time::Duration;
 
