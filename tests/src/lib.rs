@@ -7,4 +7,5 @@ pub mod cut_proxy;
 pub mod killed_writers;
 pub mod naive_store;
 pub mod services;
+pub mod sqlite_file;
 pub mod unconditional_store;

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use highwater::sqlite::SqliteStore;
 use highwater::{EventStore, MemoryStore};
 use highwater_tests::conformance::log::{LogFactory, envelopes, model};
+use highwater_tests::sqlite_file;
 use highwater_tests::{enrol_durable_event_store, enrol_event_store};
 use tempfile::TempDir;
 
@@ -56,7 +56,6 @@ impl SqliteLog {
 #[async_trait]
 impl LogFactory for SqliteLog {
     async fn open(&self) -> Arc<dyn EventStore> {
-        let path = self.directory.path().join("log.db");
-        SqliteStore::open(path).await.expect("a log in a file")
+        sqlite_file::open(self.directory.path()).await
     }
 }

@@ -4,12 +4,12 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use highwater::sqlite::SqliteStore;
 use highwater::{EventStore, GlobalPosition, KeyStore, MemoryKeyStore, MemoryStore, Selection};
 use highwater_tests::conformance::personal_data::PersonalDataFactory;
 use highwater_tests::conformance::personal_data::application::race_for_the_first_key_is_won_by_one;
 use highwater_tests::conformance::personal_data::given::all_wrapped;
 use highwater_tests::enrol_personal_data;
+use highwater_tests::sqlite_file;
 use tempfile::TempDir;
 
 enrol_personal_data!(memory, InMemory::default());
@@ -56,8 +56,7 @@ impl InSqlite {
 #[async_trait]
 impl PersonalDataFactory for InSqlite {
     async fn open(&self) -> (Arc<dyn EventStore>, Arc<dyn KeyStore>) {
-        let path = self.directory.path().join("log.db");
-        let store = SqliteStore::open(path).await.expect("a log in a file");
+        let store = sqlite_file::open(self.directory.path()).await;
         (store.clone(), store)
     }
 

@@ -6,10 +6,10 @@ use async_trait::async_trait;
 use highwater::MemoryStore;
 use highwater::postgres::PostgresStore;
 use highwater::retention::Retention;
-use highwater::sqlite::SqliteStore;
 use highwater_tests::conformance::retention::RetentionFactory;
 use highwater_tests::enrol_retention;
 use highwater_tests::services::{self, Database};
+use highwater_tests::sqlite_file;
 use tempfile::TempDir;
 
 enrol_retention!(memory, MemoryLog::default());
@@ -41,8 +41,7 @@ impl SqliteLog {
 #[async_trait]
 impl RetentionFactory for SqliteLog {
     async fn open(&self) -> Arc<dyn Retention> {
-        let path = self.directory.path().join("log.db");
-        SqliteStore::open(path).await.expect("a log in a file")
+        sqlite_file::open(self.directory.path()).await
     }
 }
 

@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use highwater::schema::{Compatibility, EventSchemas, KeepSchemasError, SchemaLock, SchemaStore};
-use highwater::sqlite::SqliteStore;
 use highwater::{EventStore, MemoryStore, StoreLayer};
 use highwater_tests::conformance::log::LogFactory;
 use highwater_tests::conformance::schemas::of_rivals_that_break_each_other_one_is_kept;
 use highwater_tests::enrol_schemas;
+use highwater_tests::sqlite_file;
 use tempfile::TempDir;
 
 enrol_schemas!(memory, MemoryLog::default());
@@ -43,8 +43,7 @@ impl SqliteLog {
 #[async_trait]
 impl LogFactory for SqliteLog {
     async fn open(&self) -> Arc<dyn EventStore> {
-        let path = self.directory.path().join("log.db");
-        SqliteStore::open(path).await.expect("a log in a file")
+        sqlite_file::open(self.directory.path()).await
     }
 }
 

@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::FutureExt;
-use highwater::sqlite::SqliteStore;
 use highwater::{
     EventStore, MemoryStore, Snapshot, SnapshotError, SnapshotStore, StateSchema, StoreLayer,
     StreamId, StreamVersion,
 };
 use highwater_tests::conformance::log::LogFactory;
 use highwater_tests::conformance::snapshots::keeping;
+use highwater_tests::sqlite_file;
 use highwater_tests::{enrol_durable_snapshots, enrol_snapshots};
 use tempfile::TempDir;
 
@@ -48,8 +48,7 @@ impl SqliteLog {
 #[async_trait]
 impl LogFactory for SqliteLog {
     async fn open(&self) -> Arc<dyn EventStore> {
-        let path = self.directory.path().join("log.db");
-        SqliteStore::open(path).await.expect("a log in a file")
+        sqlite_file::open(self.directory.path()).await
     }
 }
 

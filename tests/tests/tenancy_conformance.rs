@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use highwater::sqlite::SqliteStore;
 use highwater::{EventStore, MemoryStore, TenantStore};
 use highwater_tests::conformance::log::LogFactory;
 use highwater_tests::conformance::tenancy::{OneTenantsLog, separate_logs};
+use highwater_tests::sqlite_file;
 use highwater_tests::{enrol_durable_event_store, enrol_event_store, enrol_tenancy};
 use tempfile::TempDir;
 
@@ -63,7 +63,6 @@ impl SqliteLog {
 #[async_trait]
 impl LogFactory for SqliteLog {
     async fn open(&self) -> Arc<dyn EventStore> {
-        let path = self.directory.path().join("log.db");
-        SqliteStore::open(path).await.expect("a log in a file")
+        sqlite_file::open(self.directory.path()).await
     }
 }
