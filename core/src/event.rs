@@ -109,6 +109,9 @@ pub struct FormerType {
     pub version: u32,
     /// The event types of today that its events are read as; none if the type was dropped.
     pub now: &'static [&'static str],
+    /// True if the first of `now` is the same type under another name: both are read alike, version
+    /// by version.
+    pub is_renamed: bool,
 }
 
 /// What becomes of a stored event whose type, or whose newer version, a family doesn't know.

@@ -95,7 +95,8 @@ pub const fn count_former(families: &[&[FormerType]]) -> usize {
 
 /// The former types of all families, in order; `COUNT` is [`count_former`] of them.
 pub const fn join_former<const COUNT: usize>(families: &[&[FormerType]]) -> [FormerType; COUNT] {
-    let mut joined = [FormerType { name: "", oldest: 0, version: 0, now: &[] }; COUNT];
+    let mut joined =
+        [FormerType { name: "", oldest: 0, version: 0, now: &[], is_renamed: false }; COUNT];
     let mut count = 0;
     let mut family = 0;
     while family < families.len() {

@@ -202,8 +202,9 @@ fn readers_ask_for_every_name_that_is_read_as_something() {
         ]
     );
     let former = |name| OrderEvent::FORMER_TYPES.iter().find(|former| former.name == name).unwrap();
-    let FormerType { version, now, .. } = former("order.checked_out");
+    let FormerType { version, now, is_renamed, .. } = former("order.checked_out");
     assert_eq!((*version, *now), (2, &["order.placed", "payment.requested"][..]));
+    assert!(!is_renamed && former("order.created").is_renamed);
     assert!(former("order.viewed").now.is_empty());
 }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::canonical;
 use crate::event_family::gets_by;
-use crate::{Event, UnknownEvents};
+use crate::{Event, EventDescriptor, FormerType, UnknownEvents};
 
 /// A family whose events' data is described. `#[derive(Event)]` writes it where the enum says
 /// `#[event(schema)]`.
@@ -72,7 +72,8 @@ pub struct EventSchema {
 pub struct EventSchemas {
     schemas: Vec<EventSchema>,
     unknown: UnknownEvents,
-    names: Vec<&'static str>,
+    today: &'static [EventDescriptor],
+    former: &'static [FormerType],
     gets_by: fn(&str, u32) -> bool,
 }
 
@@ -80,12 +81,11 @@ impl EventSchemas {
     /// The schemas of the family `E`, sorted by name.
     #[must_use]
     pub fn of<E: DescribeEvents>() -> Self {
-        let today = E::TYPES.iter().map(|known| known.name);
-        let former = E::FORMER_TYPES.iter().map(|known| known.name);
         let mut schemas = Self {
             schemas: Vec::new(),
             unknown: E::UNKNOWN,
-            names: today.chain(former).collect(),
+            today: E::TYPES,
+            former: E::FORMER_TYPES,
             gets_by: gets_by::<E>,
         };
         E::describe(&mut schemas);
@@ -127,7 +127,15 @@ impl EventSchemas {
 
     /// Whether the family knows the name, as one of today or of the past.
     pub(super) fn knows(&self, event_type: &str) -> bool {
-        self.names.contains(&event_type)
+        self.today.iter().any(|today| today.name == event_type)
+            || self.former.iter().any(|former| former.name == event_type)
+    }
+
+    /// The schema of the type that has another name today.
+    pub(super) fn renamed(&self, former_name: &str) -> Option<&EventSchema> {
+        let mut renamed = self.former.iter().filter(|former| former.is_renamed);
+        let now = renamed.find(|former| former.name == former_name)?.now;
+        self.get(now.first()?)
     }
 }
 

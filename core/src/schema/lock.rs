@@ -117,12 +117,15 @@ impl SchemaLock {
         let mut changes: Vec<_> =
             schemas.iter().filter_map(|schema| self.change_by(schemas, schema)).collect();
         for locked in &self.events {
-            let breaks = unread(locked, schemas);
-            if !breaks.is_empty() {
+            let broken = [
+                (ChangeKind::Removed, unread(locked, schemas)),
+                (ChangeKind::Changed, changed_by_renaming(locked, schemas)),
+            ];
+            for (kind, breaks) in broken.into_iter().filter(|(_, breaks)| !breaks.is_empty()) {
                 changes.push(SchemaChange {
                     event_type: locked.event_type.clone(),
                     version: locked.version,
-                    kind: ChangeKind::Removed,
+                    kind,
                     breaks,
                 });
             }
@@ -212,6 +215,18 @@ fn changed(locked: &LockedEvent, shape: &Shape) -> Vec<Break> {
         }
     }
     all
+}
+
+/// What today's shape breaks in events that were stored under a former name. Nobody writes that name
+/// any more, so they are only read.
+fn changed_by_renaming(locked: &LockedEvent, schemas: &EventSchemas) -> Vec<Break> {
+    let today = schemas.renamed(&locked.event_type);
+    let Some(today) = today.filter(|today| today.version == locked.version) else {
+        return Vec::new();
+    };
+    let mut breaks = changed(locked, &today.shape);
+    breaks.retain(|found| found.direction == Direction::Backward);
+    breaks
 }
 
 /// That programs of before stop at an event of a type or version which they don't know.

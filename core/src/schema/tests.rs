@@ -79,12 +79,35 @@ family!(Renamed, Fail, ["sale.made": 1..=1 as Placed], &[FormerType {
     oldest: 1,
     version: 1,
     now: &["sale.made"],
+    is_renamed: true,
+}]);
+family!(RenamedAndInCity, Fail, ["sale.made": 1..=1 as PlacedInCity], &[FormerType {
+    name: "order.placed",
+    oldest: 1,
+    version: 1,
+    now: &["sale.made"],
+    is_renamed: true,
+}]);
+family!(RenamedBefore, Fail, ["sale.made": 1..=2 as PlacedInCity], &[FormerType {
+    name: "order.placed",
+    oldest: 1,
+    version: 2,
+    now: &["sale.made"],
+    is_renamed: true,
+}]);
+family!(SplitIntoOne, Fail, ["sale.made": 1..=1 as PlacedInCity], &[FormerType {
+    name: "order.placed",
+    oldest: 1,
+    version: 1,
+    now: &["sale.made"],
+    is_renamed: false,
 }]);
 family!(Dropped, Fail, ["sale.made": 1..=1 as Placed], &[FormerType {
     name: "order.placed",
     oldest: 0,
     version: u32::MAX,
     now: &[],
+    is_renamed: false,
 }]);
 family!(Forgotten, Fail, ["sale.made": 1..=1 as Placed], &[]);
 
@@ -156,6 +179,16 @@ fn a_type_that_is_gone_breaks_unless_it_was_renamed_or_dropped() {
     assert!(!breaks::<Today, Renamed>().0);
     assert!(!breaks::<Today, Dropped>().0);
     assert!(breaks::<Today, Forgotten>().0);
+}
+
+#[test]
+fn a_renamed_type_still_reads_what_is_stored_under_its_former_name() {
+    assert!(breaks::<Today, RenamedAndInCity>().0);
+    let report = locked::<Today>().compare(&EventSchemas::of::<RenamedAndInCity>());
+    let (change, found) = report.breaks(Compatibility::Backward).next().unwrap();
+    assert_eq!((change.event_type.as_str(), found.path.as_str()), ("order.placed", "/city"));
+    assert!(!breaks::<Today, RenamedBefore>().0, "an upcaster reads version 1");
+    assert!(!breaks::<Today, SplitIntoOne>().0, "a function reads it");
 }
 
 /// Two harmless steps may add up to one that isn't: every shape that was ever written counts.

@@ -49,7 +49,7 @@ pub(super) fn former(family: &Family) -> (Option<TokenStream>, Option<TokenStrea
 
 fn own_former(family: &Family) -> Vec<TokenStream> {
     let highwater = &family.keys.highwater;
-    let former = |name: &LitStr, versions: (u32, u32), now: Vec<&LitStr>| {
+    let former = |name: &LitStr, versions: (u32, u32), now: Vec<&LitStr>, is_renamed: bool| {
         let (oldest, version) = (number(versions.0), number(versions.1));
         quote! {
             #highwater::FormerType {
@@ -57,6 +57,7 @@ fn own_former(family: &Family) -> Vec<TokenStream> {
                 oldest: #oldest,
                 version: #version,
                 now: &[#(#now),*],
+                is_renamed: #is_renamed,
             }
         }
     };
@@ -65,19 +66,19 @@ fn own_former(family: &Family) -> Vec<TokenStream> {
         let versions = (*oldest, *version);
         let into: Vec<_> = upcasts.iter().flat_map(|upcast| &upcast.into).collect();
         if !into.is_empty() {
-            all.push(former(name, versions, into.clone()));
+            all.push(former(name, versions, into.clone(), false));
         }
         for old in renamed_from {
             let now = std::iter::once(name).chain(into.iter().copied()).collect();
-            all.push(former(old, versions, now));
+            all.push(former(old, versions, now, true));
         }
     }
     for Split { name, version, into, upcasts, .. } in &family.keys.splits {
         let into = into.iter().chain(upcasts.iter().flat_map(|upcast| &upcast.into)).collect();
-        all.push(former(name, (1, *version), into));
+        all.push(former(name, (1, *version), into, false));
     }
     for name in &family.keys.dropped {
-        all.push(former(name, (0, u32::MAX), Vec::new()));
+        all.push(former(name, (0, u32::MAX), Vec::new(), false));
     }
     all
 }

@@ -123,6 +123,20 @@ fn a_new_reason_breaks_only_programs_of_before() {
 }
 
 #[test]
+fn a_rename_with_another_shape_breaks_what_is_stored_under_the_old_name() {
+    #[derive(Event)]
+    #[event(crate = "crate", schema)]
+    enum RenamedEvent {
+        #[event(name = "sale.made", renamed_from = "order.placed")]
+        Made { customer: String, city: String },
+    }
+    let stored = Payload::from_json(r#"{"customer":"ada"}"#.to_owned()).unwrap();
+    assert!(RenamedEvent::decode("order.placed", 1, &stored).is_err());
+    let report = locked::<Today>().compare(&EventSchemas::of::<RenamedEvent>());
+    assert!(!report.is_compatible(Compatibility::Backward), "{report}");
+}
+
+#[test]
 fn a_marker_of_personal_data_is_not_taken_away_unseen() {
     #[derive(Event)]
     #[event(crate = "crate", schema)]

@@ -18,8 +18,13 @@ struct Counted<const FACTOR: u64> {
 impl<const FACTOR: u64> Event for Counted<FACTOR> {
     const TYPES: &'static [EventDescriptor] =
         &[EventDescriptor { name: "counted", oldest: 1, version: 2 }];
-    const FORMER_TYPES: &'static [FormerType] =
-        &[FormerType { name: "tallied", oldest: 1, version: 1, now: &["counted"] }];
+    const FORMER_TYPES: &'static [FormerType] = &[FormerType {
+        name: "tallied",
+        oldest: 1,
+        version: 1,
+        now: &["counted"],
+        is_renamed: false,
+    }];
 
     fn event_type(&self) -> &str {
         "counted"
