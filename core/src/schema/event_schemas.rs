@@ -125,6 +125,11 @@ impl EventSchemas {
         (self.gets_by)(event_type, version)
     }
 
+    /// Whether the program stops at events that it doesn't know.
+    pub(super) fn fails_on_unknown(&self) -> bool {
+        self.unknown == UnknownEvents::Fail
+    }
+
     /// Whether the family knows the name, as one of today or of the past.
     pub(super) fn knows(&self, event_type: &str) -> bool {
         self.today.iter().any(|today| today.name == event_type)

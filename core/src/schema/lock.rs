@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 use super::fit::misfits;
 use super::report::{Break, ChangeKind, SchemaChange, SchemaReport};
 use super::{Direction, EventSchema, EventSchemas, Shape};
-use crate::UnknownEvents;
 
 /// The record of all shapes: event types, their versions, and for each version the shapes that it
 /// had. Kept in a file beside the code ([`SchemaLockFile`](super::SchemaLockFile)) and in the
@@ -27,7 +26,7 @@ pub struct LockedEvent {
     pub event_type: String,
     /// The version.
     pub version: u32,
-    /// True if programs of that time stop at events that they don't know.
+    /// True if the last program that was recorded with it stops at events that it doesn't know.
     pub fails_on_unknown: bool,
     /// The shapes of its data, the latest last.
     pub shapes: Vec<Shape>,
@@ -54,7 +53,8 @@ struct Text<E> {
 const FORMAT: u32 = 1;
 
 impl SchemaLock {
-    /// A record of these events, in any order. Of two with one type and version the shapes add up.
+    /// A record of these events. Of two with one type and version the shapes add up, and the later
+    /// one says what becomes of unknown events.
     #[must_use]
     pub fn of(events: impl IntoIterator<Item = LockedEvent>) -> Self {
         let mut lock = Self::default();
@@ -102,7 +102,7 @@ impl SchemaLock {
     pub fn with(&self, schemas: &EventSchemas) -> Self {
         let mut lock = self.clone();
         for EventSchema { event_type, version, shape } in schemas {
-            let fails_on_unknown = schemas.unknown() == UnknownEvents::Fail;
+            let fails_on_unknown = schemas.fails_on_unknown();
             lock.add(event_type, *version, fails_on_unknown, shape.clone());
         }
         lock
@@ -146,19 +146,39 @@ impl SchemaLock {
         let mut of_type = self.events.iter().filter(|locked| locked.event_type == *event_type);
         let same = of_type.clone().find(|locked| locked.version == *version);
         let (kind, breaks) = match same {
-            Some(locked) if locked.shapes.contains(shape) => return None,
+            Some(locked) if locked.shapes.contains(shape) => {
+                if locked.fails_on_unknown == schemas.fails_on_unknown() {
+                    return None;
+                }
+                (ChangeKind::Policy, Vec::new())
+            }
             Some(locked) => (ChangeKind::Changed, changed(locked, shape)),
             None => {
                 let newest = of_type.next_back();
                 let kind =
                     if newest.is_some() { ChangeKind::NewVersion } else { ChangeKind::Added };
-                // Who reads the others of the family meets the new one among them.
-                let beside = self.events.iter().filter(|locked| schemas.knows(&locked.event_type));
-                let beside = newest.or(beside.clone().find(|locked| locked.fails_on_unknown));
-                (kind, beside.and_then(stops_at_unknown).into_iter().collect())
+                let met_beside = newest.or_else(|| self.fails_beside(schemas));
+                (kind, met_beside.and_then(stops_at_unknown).into_iter().collect())
             }
         };
         Some(SchemaChange { event_type: event_type.clone(), version: *version, kind, breaks })
+    }
+
+    /// A type whose readers stop at a new one: who reads the others of the family meets it among
+    /// them. What the last program recorded counts, which is with the newest versions of the types
+    /// that there still are; the rest tells of programs of long ago.
+    fn fails_beside(&self, schemas: &EventSchemas) -> Option<&LockedEvent> {
+        let known = || self.events.iter().filter(|locked| schemas.knows(&locked.event_type));
+        let is_newest = |locked: &&LockedEvent| {
+            let mut others = self.events.iter().filter(|it| it.event_type == locked.event_type);
+            others.all(|other| other.version <= locked.version)
+        };
+        let is_of_today = |locked: &&LockedEvent| schemas.get(&locked.event_type).is_some();
+        let mut last = known().filter(is_of_today).filter(is_newest).peekable();
+        match last.peek() {
+            Some(_) => last.find(|locked| locked.fails_on_unknown),
+            None => known().find(|locked| locked.fails_on_unknown),
+        }
     }
 
     fn add(&mut self, event_type: &str, version: u32, fails_on_unknown: bool, shape: Shape) {

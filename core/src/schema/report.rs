@@ -40,6 +40,8 @@ pub enum ChangeKind {
     Changed,
     /// The program can't read it any more, or not yet.
     Removed,
+    /// Only what becomes of unknown events is another.
+    Policy,
 }
 
 /// A reader that can't take what is written.
@@ -101,6 +103,7 @@ impl fmt::Display for SchemaChange {
             ChangeKind::NewVersion => "is a new version",
             ChangeKind::Changed => "has another shape",
             ChangeKind::Removed => "can't be read",
+            ChangeKind::Policy => "is read under another policy for unknown events",
         };
         write!(f, "{event_type} version {version} {what}")?;
         match breaks.as_slice() {

@@ -4,8 +4,7 @@ use std::error::Error;
 
 use async_trait::async_trait;
 
-use super::{Break, Compatibility, EventSchemas, LockedEvent, SchemaLock, Shape};
-use crate::UnknownEvents;
+use super::{Break, Compatibility, EventSchema, EventSchemas, LockedEvent, SchemaLock};
 
 /// Why the schemas of a program were not kept. Nothing was.
 #[derive(Debug, thiserror::Error)]
@@ -57,7 +56,8 @@ impl KeepSchemasError {
 /// 1. `keep` MUST compare and add in one transaction that excludes every other `keep`: two programs
 ///    that start at once both know what the other one added, or the second of them fails.
 /// 2. It MUST add all or nothing, and MUST NOT remove anything.
-/// 3. `kept` MUST give the shapes of a version in the order in which they were added.
+/// 3. `kept` MUST give the shapes of a version in the order in which they were added; of one that
+///    was added twice, what the last one says about unknown events.
 #[async_trait]
 pub trait SchemaStore: Send + Sync {
     /// Everything that was kept.
@@ -88,6 +88,9 @@ impl SchemaLock {
     /// What a [`SchemaStore`] has to add to this record, which is everything that it keeps, for a
     /// program with these schemas. Types that the program doesn't know are none of its business.
     ///
+    /// A shape that is kept already is added again if the program does something else with unknown
+    /// events: [`SchemaLock::of`] takes the last word about that.
+    ///
     /// # Errors
     /// [`KeepSchemasError::Incompatible`].
     pub fn to_keep(
@@ -103,19 +106,20 @@ impl SchemaLock {
                 first: first.clone(),
             });
         }
-        let is_kept = |event_type: &str, version: u32, shape: &Shape| {
+        let is_kept = |schema: &EventSchema| {
             self.events().iter().any(|kept| {
-                kept.event_type == event_type
-                    && kept.version == version
-                    && kept.shapes.contains(shape)
+                kept.event_type == schema.event_type
+                    && kept.version == schema.version
+                    && kept.shapes.contains(&schema.shape)
+                    && kept.fails_on_unknown == schemas.fails_on_unknown()
             })
         };
-        let fresh = schemas.iter().filter(|it| !is_kept(&it.event_type, it.version, &it.shape));
+        let fresh = schemas.iter().filter(|schema| !is_kept(schema));
         Ok(fresh
             .map(|schema| LockedEvent {
                 event_type: schema.event_type.clone(),
                 version: schema.version,
-                fails_on_unknown: schemas.unknown() == UnknownEvents::Fail,
+                fails_on_unknown: schemas.fails_on_unknown(),
                 shapes: vec![schema.shape.clone()],
             })
             .collect())

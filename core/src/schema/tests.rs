@@ -8,6 +8,8 @@ use super::*;
 use crate::{EventDescriptor, FormerType, Payload, UnknownEvents};
 
 mod derived;
+#[cfg(feature = "runtime")]
+mod policy;
 mod validated;
 
 /// A family of which only the list counts.

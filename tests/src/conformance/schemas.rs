@@ -48,6 +48,24 @@ fn from_first(old: serde_json::Value) -> Second {
     Second::Placed { customer, city: "unknown".to_owned() }
 }
 
+/// As at first, only that unknown events are passed over.
+#[derive(Event)]
+#[event(schema, unknown = "skip")]
+enum Lenient {
+    #[event(name = "order.placed")]
+    Placed { customer: String },
+}
+
+/// One type more.
+#[derive(Event)]
+#[event(schema)]
+enum More {
+    #[event(name = "order.placed")]
+    Placed { customer: String },
+    #[event(name = "order.lost")]
+    Lost,
+}
+
 /// Somebody else's events in the same log.
 #[derive(Event)]
 #[event(schema)]
@@ -70,6 +88,7 @@ macro_rules! enrol_schemas {
                 what_is_kept_comes_back_as_it_was,
                 shapes_of_a_version_add_up,
                 what_breaks_is_refused_and_adds_nothing,
+                another_policy_for_unknown_events_is_kept,
                 an_older_program_is_refused_behind_a_newer_one,
                 events_of_others_disturb_nobody,
                 an_application_that_breaks_does_not_start
@@ -147,6 +166,19 @@ pub async fn what_breaks_is_refused_and_adds_nothing(store: Arc<dyn EventStore>)
     assert_eq!(kept_types(store).await, [placed(1, 1)]);
     store.keep(&EventSchemas::of::<Second>(), Backward).await.expect("a new version");
     assert_eq!(kept_types(store).await, [placed(1, 1), placed(2, 1)]);
+}
+
+/// What the last program does with unknown events decides whether a new type disturbs it.
+pub async fn another_policy_for_unknown_events_is_kept(store: Arc<dyn EventStore>) {
+    let store = store.schemas().expect("it keeps schemas");
+    let (lenient, more) = (EventSchemas::of::<Lenient>(), EventSchemas::of::<More>());
+    store.keep(&lenient, Full).await.unwrap();
+    store.keep(&first(), Full).await.unwrap();
+    let error = store.keep(&more, Full).await.unwrap_err();
+    assert!(matches!(error, KeepSchemasError::Incompatible { .. }), "{error}");
+    store.keep(&lenient, Full).await.unwrap();
+    assert_eq!(kept_types(store).await, [placed(1, 1)]);
+    store.keep(&more, Full).await.expect("the last program skips it");
 }
 
 /// A program of before doesn't start on a log that a newer one writes to.
