@@ -161,8 +161,15 @@ pub trait Event: Sized + Send + Sync + 'static {
     /// What is read besides: names of the past.
     const FORMER_TYPES: &'static [FormerType] = &[];
 
-    /// What becomes of events that the family doesn't know.
+    /// What becomes of events that the family doesn't know; but see [`Event::unknown_of`].
     const UNKNOWN: UnknownEvents = UnknownEvents::Fail;
+
+    /// What becomes of events of this type in a version that the family doesn't know. A type of an
+    /// embraced family is that one's business, whatever the family around it says.
+    #[must_use]
+    fn unknown_of(_event_type: &str) -> UnknownEvents {
+        Self::UNKNOWN
+    }
 
     /// The name of this event's type.
     fn event_type(&self) -> &str;

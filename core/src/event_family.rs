@@ -125,7 +125,7 @@ pub(crate) fn gets_by<E: Event>(name: &str, version: u32) -> bool {
     let known: Vec<_> = today.chain(former).filter(|known| known.0 == name).collect();
     let is_newer = known.iter().all(|(_, _, newest)| version > *newest);
     let is_read = known.iter().any(|(_, oldest, newest)| (*oldest..=*newest).contains(&version));
-    is_read || is_newer && E::UNKNOWN != UnknownEvents::Fail
+    is_read || is_newer && E::unknown_of(name) != UnknownEvents::Fail
 }
 
 const fn is_former(former: &[FormerType], name: &str) -> bool {

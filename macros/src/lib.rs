@@ -56,7 +56,8 @@ use syn::{DeriveInput, parse_macro_input};
 /// - `oldest = 2`: no log holds a version below, so they need no upcast.
 /// - `renamed_from = "order.created"`: a name that the type had before, in the same versions. May be
 ///   said of several.
-/// - `family`: the variant wraps another event family and stands for all of its event types.
+/// - `family`: the variant wraps another event family and stands for all of its event types. What
+///   becomes of a newer version of one of them is said there (`unknown`), not here.
 /// - `raw`: the variant wraps a `RawEvent` and gets every event of a type, or of a newer version,
 ///   that the family doesn't know.
 ///

@@ -74,6 +74,7 @@ pub struct EventSchemas {
     unknown: UnknownEvents,
     today: &'static [EventDescriptor],
     former: &'static [FormerType],
+    unknown_of: fn(&str) -> UnknownEvents,
     gets_by: fn(&str, u32) -> bool,
 }
 
@@ -86,6 +87,7 @@ impl EventSchemas {
             unknown: E::UNKNOWN,
             today: E::TYPES,
             former: E::FORMER_TYPES,
+            unknown_of: E::unknown_of,
             gets_by: gets_by::<E>,
         };
         E::describe(&mut schemas);
@@ -112,7 +114,7 @@ impl EventSchemas {
         self.schemas.iter().find(|schema| schema.event_type == event_type)
     }
 
-    /// What becomes of events that the program doesn't know.
+    /// What becomes of events of a type that the program doesn't know.
     #[must_use]
     pub fn unknown(&self) -> UnknownEvents {
         self.unknown
@@ -125,9 +127,11 @@ impl EventSchemas {
         (self.gets_by)(event_type, version)
     }
 
-    /// Whether the program stops at events that it doesn't know.
-    pub(super) fn fails_on_unknown(&self) -> bool {
-        self.unknown == UnknownEvents::Fail
+    /// Whether the program stops at events that it doesn't know: at a newer version of this type,
+    /// which the family it belongs to decides, or at a new type beside it, which may be for a family
+    /// around that one.
+    pub(super) fn fails_on_unknown(&self, event_type: &str) -> bool {
+        [self.unknown, (self.unknown_of)(event_type)].contains(&UnknownEvents::Fail)
     }
 
     /// Whether the family knows the name, as one of today or of the past.

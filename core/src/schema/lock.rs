@@ -102,7 +102,7 @@ impl SchemaLock {
     pub fn with(&self, schemas: &EventSchemas) -> Self {
         let mut lock = self.clone();
         for EventSchema { event_type, version, shape } in schemas {
-            let fails_on_unknown = schemas.fails_on_unknown();
+            let fails_on_unknown = schemas.fails_on_unknown(event_type);
             lock.add(event_type, *version, fails_on_unknown, shape.clone());
         }
         lock
@@ -147,7 +147,7 @@ impl SchemaLock {
         let same = of_type.clone().find(|locked| locked.version == *version);
         let (kind, breaks) = match same {
             Some(locked) if locked.shapes.contains(shape) => {
-                if locked.fails_on_unknown == schemas.fails_on_unknown() {
+                if locked.fails_on_unknown == schemas.fails_on_unknown(event_type) {
                     return None;
                 }
                 (ChangeKind::Policy, Vec::new())

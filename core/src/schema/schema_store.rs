@@ -111,7 +111,7 @@ impl SchemaLock {
                 kept.event_type == schema.event_type
                     && kept.version == schema.version
                     && kept.shapes.contains(&schema.shape)
-                    && kept.fails_on_unknown == schemas.fails_on_unknown()
+                    && kept.fails_on_unknown == schemas.fails_on_unknown(&schema.event_type)
             })
         };
         let fresh = schemas.iter().filter(|schema| !is_kept(schema));
@@ -119,7 +119,7 @@ impl SchemaLock {
             .map(|schema| LockedEvent {
                 event_type: schema.event_type.clone(),
                 version: schema.version,
-                fails_on_unknown: schemas.fails_on_unknown(),
+                fails_on_unknown: schemas.fails_on_unknown(&schema.event_type),
                 shapes: vec![schema.shape.clone()],
             })
             .collect())

@@ -115,8 +115,32 @@ pub(super) fn policy(family: &Family) -> Option<TokenStream> {
             }
         }
     });
-    let policy = quote!(#skips #keeps #as_raw);
+    let unknown_of = unknown_of(family);
+    let policy = quote!(#skips #keeps #unknown_of #as_raw);
     (!policy.is_empty()).then_some(policy)
+}
+
+/// Whose policy covers a type: that of the family to which `decode` leaves it.
+fn unknown_of(family: &Family) -> Option<TokenStream> {
+    let highwater = &family.keys.highwater;
+    let is_read = quote!(#highwater::__private::is_read);
+    let delegations = family.families().map(|ty| {
+        let of = quote!(<#ty as #highwater::Event>);
+        quote! {
+            if #is_read(#of::TYPES, #of::FORMER_TYPES, event_type) {
+                return #of::unknown_of(event_type);
+            }
+        }
+    });
+    let delegations: Vec<_> = delegations.collect();
+    (!delegations.is_empty()).then(|| {
+        quote! {
+            fn unknown_of(event_type: &str) -> #highwater::UnknownEvents {
+                #(#delegations)*
+                <Self as #highwater::Event>::UNKNOWN
+            }
+        }
+    })
 }
 
 /// `decode`.

@@ -74,3 +74,77 @@ fn is_that_of_the_last_program() {
     let report = lock.compare(&EventSchemas::of::<MoreAndLenient>());
     assert!(report.is_compatible(Compatibility::Full), "{report}");
 }
+
+mod of_an_embraced_family {
+    use super::*;
+
+    #[derive(Event)]
+    #[event(crate = "crate", schema)]
+    enum Strict {
+        #[event(name = "order.placed")]
+        Placed(Placed),
+    }
+
+    #[derive(Event)]
+    #[event(crate = "crate", schema, unknown = "skip")]
+    enum Lax {
+        #[event(name = "payment.made", renamed_from = "payment.done")]
+        Made,
+    }
+
+    #[derive(Event)]
+    #[event(crate = "crate", schema, unknown = "skip")]
+    enum LaxOverall {
+        #[event(family)]
+        Order(Strict),
+        #[event(family)]
+        Payment(Lax),
+        #[event(name = "seen.noted")]
+        Noted,
+    }
+
+    #[derive(Event)]
+    #[event(crate = "crate", schema)]
+    enum StrictOverall {
+        #[event(family)]
+        Inner(LaxOverall),
+        #[event(name = "all.noted")]
+        Noted,
+    }
+
+    fn check<E: DescribeEvents>() {
+        let schemas = EventSchemas::of::<E>();
+        let names =
+            ["order.placed", "payment.made", "payment.done", "seen.noted", "all.noted", "x"];
+        for (name, version) in names.into_iter().flat_map(|name| [(name, 1), (name, 2)]) {
+            let data = Payload::from_json(r#"{"customer":"ada"}"#.to_owned()).unwrap();
+            let is_read = E::decode(name, version, &data).is_ok();
+            assert_eq!(schemas.gets_by_with(name, version), is_read, "{name} {version}");
+        }
+    }
+
+    #[test]
+    fn counts_for_its_types() {
+        check::<LaxOverall>();
+        check::<StrictOverall>();
+        assert!(!EventSchemas::of::<LaxOverall>().gets_by_with("order.placed", 2));
+        assert!(EventSchemas::of::<StrictOverall>().gets_by_with("payment.done", 2));
+    }
+
+    /// A new version goes to the embraced family, a new type to the one around it.
+    #[test]
+    fn is_recorded_with_its_types_and_so_is_a_stricter_one_around_it() {
+        let fails = |lock: &SchemaLock| -> Vec<_> {
+            let events = lock.events().iter().filter(|event| event.fails_on_unknown);
+            events.map(|event| event.event_type.clone()).collect()
+        };
+        let lax = EventSchemas::of::<LaxOverall>();
+        let lock = SchemaLock::default();
+        assert_eq!(fails(&lock.with(&lax)), ["order.placed"]);
+        let kept = kept(&lock, &lax, Compatibility::Full);
+        assert_eq!(kept, lock.with(&lax));
+        assert!(kept.to_keep(&lax, Compatibility::Full).unwrap().is_empty());
+        assert!(kept.compare(&lax).is_empty());
+        assert_eq!(fails(&locked::<StrictOverall>()).len(), 4);
+    }
+}
