@@ -5,7 +5,7 @@ use quote::{ToTokens, quote};
 use syn::ext::IdentExt;
 use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
-use syn::{Attribute, Fields, Ident, LitStr, Meta, Token, Type};
+use syn::{Attribute, Expr, ExprLit, Fields, Ident, Lit, LitStr, Meta, Token, Type};
 
 use crate::attribute::Mistakes;
 use crate::suggestion::unknown_key;
@@ -66,6 +66,14 @@ impl Data {
         }
     }
 
+    /// The variant's own fields.
+    pub(crate) fn fields(&self) -> &[Field] {
+        match self {
+            Self::Fields { fields, .. } => fields,
+            Self::Struct { .. } => &[],
+        }
+    }
+
     /// The types that must seal what is in them.
     pub(crate) fn personal(&self) -> Vec<&Type> {
         match self {
@@ -92,6 +100,42 @@ impl Field {
         let is_schemars = |attribute: &Attribute| attribute.path().is_ident("schemars");
         let schemars = field.attrs.into_iter().filter(is_schemars).collect();
         Some(Self { ident: field.ident?, ty: field.ty, serde, schemars, tag, is_personal })
+    }
+
+    /// Finds a field whose schema says what serde doesn't do: that it may be missing. An `Option`
+    /// may, but not where a function of the user's own reads it.
+    pub(crate) fn check_described(&self, mistakes: &mut Mistakes) {
+        let told = keys_of(&self.serde, "serde").collect::<Vec<_>>();
+        let schema = keys_of(&self.schemars, "schemars").collect::<Vec<_>>();
+        let read_by = named(&told, &["with", "deserialize_with"]);
+        let (Some(read_by), None) = (read_by, named(&told, &["default"])) else {
+            return;
+        };
+        let described = schema.iter().find_map(described_as);
+        let is_required = named(&schema, &["schema_with", "required"]).is_some();
+        if !is_required && is_option(described.as_ref().unwrap_or(&self.ty)) {
+            let message = "its schema says that it may be missing, and serde demands it where it is \
+                           read by a function of its own: add `default`";
+            mistakes.add(syn::Error::new_spanned(read_by, message));
+        }
+    }
+}
+
+fn named<'a>(keys: &'a [Meta], names: &[&str]) -> Option<&'a Meta> {
+    keys.iter().find(|meta| names.contains(&name_of(meta).as_str()))
+}
+
+/// The type in `#[schemars(with = "Type")]`.
+fn described_as(meta: &Meta) -> Option<Type> {
+    let Meta::NameValue(pair) = meta else { return None };
+    let Expr::Lit(ExprLit { lit: Lit::Str(ty), .. }) = &pair.value else { return None };
+    if name_of(meta) == "with" { ty.parse().ok() } else { None }
+}
+
+fn is_option(ty: &Type) -> bool {
+    match ty {
+        Type::Path(path) => path.path.segments.last().is_some_and(|last| last.ident == "Option"),
+        _ => false,
     }
 }
 
@@ -140,12 +184,12 @@ fn is_serde(attribute: &Attribute) -> bool {
 /// What serde is told about the fields together. On an enum and its variants serde attributes may
 /// also be meant for a serde derive beside ours; only those about a variant's fields concern us.
 fn serde_of_struct(family: &[Attribute], variant: &[Attribute]) -> TokenStream {
-    let of_family = serde_keys(family).filter_map(|meta| match name_of(&meta).as_str() {
+    let of_family = keys_of(family, "serde").filter_map(|meta| match name_of(&meta).as_str() {
         "rename_all_fields" => renamed_to_rename_all(&meta),
         "deny_unknown_fields" => Some(meta.into_token_stream()),
         _ => None,
     });
-    let of_variant = serde_keys(variant).filter_map(|meta| match name_of(&meta).as_str() {
+    let of_variant = keys_of(variant, "serde").filter_map(|meta| match name_of(&meta).as_str() {
         "rename_all" | "deny_unknown_fields" | "default" => Some(meta.into_token_stream()),
         _ => None,
     });
@@ -161,11 +205,12 @@ fn serde_of_struct(family: &[Attribute], variant: &[Attribute]) -> TokenStream {
     quote!(#(#keys,)*)
 }
 
-fn serde_keys(attributes: &[Attribute]) -> impl Iterator<Item = Meta> {
+/// What attributes of this name say.
+fn keys_of<'a>(attributes: &'a [Attribute], name: &'a str) -> impl Iterator<Item = Meta> + 'a {
     attributes
         .iter()
-        .filter(|attribute| is_serde(attribute))
-        // What serde can't parse, serde's own derive reports.
+        .filter(move |attribute| attribute.path().is_ident(name))
+        // What serde can't parse, serde's own derive reports; schemars does as well.
         .filter_map(|attribute| {
             attribute.parse_args_with(Punctuated::<Meta, Token![,]>::parse_terminated).ok()
         })

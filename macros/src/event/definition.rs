@@ -55,6 +55,7 @@ impl Family {
         family.check_names_differ(&mut mistakes);
         family.check_raw(&mut mistakes);
         family.check_into(&mut mistakes);
+        family.check_described(&mut mistakes);
         mistakes.finish(Some(family))
     }
 
@@ -134,6 +135,14 @@ impl Family {
             let message = "unknown events are kept by the `raw` variant: remove `unknown`, or the \
                            variant";
             mistakes.add_at(unknown.span(), message);
+        }
+    }
+
+    fn check_described(&self, mistakes: &mut Mistakes) {
+        if self.keys.has_schema {
+            for field in self.own().flat_map(|own| own.data.fields()) {
+                field.check_described(mistakes);
+            }
         }
     }
 

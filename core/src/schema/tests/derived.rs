@@ -88,6 +88,24 @@ fn the_data_is_described_as_serde_writes_it() {
     assert_eq!(schemas.get("order.cancelled").unwrap().shape.writes["type"], "object");
 }
 
+/// Without `default` the derive refuses the field: the schema would say the same, and serde wouldn't.
+#[test]
+fn an_option_read_by_a_function_may_be_missing_if_it_has_a_default() {
+    #[derive(Event)]
+    #[event(crate = "crate", schema)]
+    enum DebtEvent {
+        #[event(name = "debt.made")]
+        Made {
+            #[serde(deserialize_with = "Option::deserialize", default)]
+            cents: Option<u64>,
+        },
+    }
+    let schemas = EventSchemas::of::<DebtEvent>();
+    assert_eq!(schemas.get("debt.made").unwrap().shape.reads().get("required"), None);
+    let empty = Payload::from_json("{}".to_owned()).unwrap();
+    assert!(DebtEvent::decode("debt.made", 1, &empty).is_ok());
+}
+
 #[test]
 fn families_inside_are_described_with_the_rest() {
     let schemas = EventSchemas::of::<Everything>();
