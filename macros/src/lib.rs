@@ -65,8 +65,8 @@ use syn::{DeriveInput, parse_macro_input};
 /// - `tag` or `tag = "name"`: tags the event with the field's `Display` text, under the field's
 ///   name or the given one.
 /// - `#[serde(…)]` works as it does in a struct: `rename`, `default`, `with` and so on. On a
-///   variant, `rename_all`, `deny_unknown_fields` and `default` are obeyed, on the enum
-///   `rename_all_fields` and `deny_unknown_fields`. The enum itself needs no serde derive.
+///   variant, `rename_all` and `deny_unknown_fields` are obeyed, on the enum `rename_all_fields` and
+///   `deny_unknown_fields`. The enum itself needs no serde derive.
 ///
 /// # Old shapes
 /// ```

@@ -57,7 +57,7 @@ impl Data {
                 None
             }
             named_or_none => Some(Self::Fields {
-                serde: serde_of_struct(family, own),
+                serde: serde_of_struct(family, own, mistakes),
                 fields: named_or_none
                     .into_iter()
                     .filter_map(|field| Field::read(field, mistakes))
@@ -183,14 +183,24 @@ fn is_serde(attribute: &Attribute) -> bool {
 
 /// What serde is told about the fields together. On an enum and its variants serde attributes may
 /// also be meant for a serde derive beside ours; only those about a variant's fields concern us.
-fn serde_of_struct(family: &[Attribute], variant: &[Attribute]) -> TokenStream {
+fn serde_of_struct(
+    family: &[Attribute],
+    variant: &[Attribute],
+    mistakes: &mut Mistakes,
+) -> TokenStream {
     let of_family = keys_of(family, "serde").filter_map(|meta| match name_of(&meta).as_str() {
         "rename_all_fields" => renamed_to_rename_all(&meta),
         "deny_unknown_fields" => Some(meta.into_token_stream()),
         _ => None,
     });
     let of_variant = keys_of(variant, "serde").filter_map(|meta| match name_of(&meta).as_str() {
-        "rename_all" | "deny_unknown_fields" | "default" => Some(meta.into_token_stream()),
+        "rename_all" | "deny_unknown_fields" => Some(meta.into_token_stream()),
+        "default" => {
+            let message = "a variant has no default: write `default` on each field that may be \
+                           missing";
+            mistakes.add(syn::Error::new_spanned(meta, message));
+            None
+        }
         _ => None,
     });
     // The variant's word comes last and counts.
