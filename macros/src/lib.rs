@@ -67,6 +67,8 @@ use syn::{DeriveInput, parse_macro_input};
 /// - `#[serde(…)]` works as it does in a struct: `rename`, `default`, `with` and so on. On a
 ///   variant, `rename_all` and `deny_unknown_fields` are obeyed, on the enum `rename_all_fields` and
 ///   `deny_unknown_fields`. The enum itself needs no serde derive.
+/// - The struct in `Placed(OrderPlaced)` is written and read as its own serde attributes say; those
+///   on the variant are not about it.
 ///
 /// # Old shapes
 /// ```

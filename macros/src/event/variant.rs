@@ -88,6 +88,7 @@ impl Variant {
                            those of the family inside";
             mistakes.add_at(marked, message);
         }
+        refuse_marks(&variant.fields, mistakes);
         match variant.fields {
             Fields::Unnamed(mut fields) if fields.unnamed.len() == 1 => {
                 let field = fields.unnamed.pop()?.into_value();
@@ -115,6 +116,7 @@ impl Variant {
                            none of its own";
             mistakes.add_at(marked, message);
         }
+        refuse_marks(&variant.fields, mistakes);
         let is_raw = |field: &syn::Field| match &field.ty {
             Type::Path(path) => path.path.segments.last().is_some_and(|it| it.ident == "RawEvent"),
             _ => false,
@@ -223,6 +225,15 @@ impl Keys {
             check_chain(&self.upcasts, oldest, version, at, mistakes);
         }
         Some((oldest, version))
+    }
+}
+
+/// Nothing can be said of the field of a variant that is no event type: it would go unheard.
+fn refuse_marks(fields: &Fields, mistakes: &mut Mistakes) {
+    let attributes = fields.iter().flat_map(|field| &field.attrs);
+    for attribute in attributes.filter(|attribute| attribute.path().is_ident("event")) {
+        let message = "the events inside say themselves what is a tag and what is personal";
+        mistakes.add(syn::Error::new_spanned(attribute, message));
     }
 }
 
