@@ -64,11 +64,14 @@ use syn::{DeriveInput, parse_macro_input};
 /// # On a field
 /// - `tag` or `tag = "name"`: tags the event with the field's `Display` text, under the field's
 ///   name or the given one.
+/// - `personal`: the field's type must seal what is in it, as `Personal<T>` does.
 /// - `#[serde(…)]` works as it does in a struct: `rename`, `default`, `with` and so on. On a
 ///   variant, `rename_all` and `deny_unknown_fields` are obeyed, on the enum `rename_all_fields` and
 ///   `deny_unknown_fields`. The enum itself needs no serde derive.
 /// - The struct in `Placed(OrderPlaced)` is written and read as its own serde attributes say; those
 ///   on the variant are not about it.
+/// - A field is written through a reference, so a generic function for `skip_serializing_if` or
+///   `serialize_with` takes `&T` for its type: name it, as in `"is_default::<u32>"`.
 ///
 /// # Old shapes
 /// ```
