@@ -1,5 +1,7 @@
 //! Numbers: which range is written and which is read.
 
+use std::fmt::{self, Display, Formatter};
+
 use serde_json::{Map, Value};
 
 use super::{Comparison, type_of};
@@ -11,9 +13,14 @@ impl Comparison {
         written: &Map<String, Value>,
         read: &Map<String, Value>,
     ) {
-        let (writer, reader) = (Range::of(written), Range::of(read));
-        if writer.least < reader.least || writer.most > reader.most {
-            self.wrong(path, format!("numbers {writer} are written, numbers {reader} are read"));
+        // A float rounds the ends of 64 bits, and takes one number too many for the last one.
+        let are_integers = [written, read].iter().all(|it| type_of(it) == Some("integer"));
+        let outside = match are_integers {
+            true => outside(Range::of_integers(written), Range::of_integers(read)),
+            false => outside(Range::of_numbers(written), Range::of_numbers(read)),
+        };
+        if let Some(reason) = outside {
+            self.wrong(path, reason);
         }
         for key in ["exclusiveMinimum", "exclusiveMaximum"] {
             if read.get(key).is_some_and(|bound| written.get(key) != Some(bound)) {
@@ -23,51 +30,102 @@ impl Comparison {
     }
 }
 
-/// The numbers that a schema describes, both ends included.
-struct Range {
-    least: f64,
-    most: f64,
+/// True if a number may be one of more than 64 bits, which JSON values keep rounded, and the reader
+/// takes such numbers.
+pub(super) fn is_rounded(value: &Value, read: &Map<String, Value>) -> bool {
+    let Some(number) = value.as_f64().filter(|_| value.is_f64()) else { return false };
+    let beyond = 2f64.powi(63);
+    match read.get("format").and_then(Value::as_str) {
+        Some("int128") => (beyond..=2f64.powi(127)).contains(&number.abs()),
+        Some("uint128") => (beyond..=2f64.powi(128)).contains(&number),
+        _ => false,
+    }
 }
 
-impl Range {
-    fn of(schema: &Map<String, Value>) -> Self {
-        let named = match (type_of(schema), schema.get("format").and_then(Value::as_str)) {
-            (Some("integer"), Some(format)) => of_format(format),
-            _ => None,
+/// The numbers that a schema describes, both ends included; `None` is no end.
+struct Range<T> {
+    least: Option<T>,
+    most: Option<T>,
+}
+
+impl Range<i128> {
+    fn of_integers(schema: &Map<String, Value>) -> Self {
+        let bound = |key, rounded: fn(f64) -> f64| {
+            let bound: &Value = schema.get(key)?;
+            let exact = bound.as_i64().map(i128::from).or(bound.as_u64().map(i128::from));
+            exact.or_else(|| Some(rounded(bound.as_f64()?) as i128))
         };
-        let (least, most) = named.unwrap_or((f64::NEG_INFINITY, f64::INFINITY));
-        let bound = |key| schema.get(key).and_then(Value::as_f64);
-        Self {
-            least: bound("minimum").map_or(least, |bound| bound.max(least)),
-            most: bound("maximum").map_or(most, |bound| bound.min(most)),
+        let (least, most) = (bound("minimum", f64::ceil), bound("maximum", f64::floor));
+        Self::of_format(schema).narrowed(least, most)
+    }
+
+    /// The range that the format of an integer stands for.
+    fn of_format(schema: &Map<String, Value>) -> Self {
+        let format = schema.get("format").and_then(Value::as_str);
+        let (bits, is_signed) = match format {
+            Some("int") => (Ok(64), true),
+            Some("uint") => (Ok(64), false),
+            Some(format) => match format.strip_prefix("uint") {
+                Some(bits) => (bits.parse::<u32>(), false),
+                None => (format.strip_prefix("int").unwrap_or_default().parse(), true),
+            },
+            None => return Self { least: None, most: None },
+        };
+        match (bits, is_signed) {
+            (Ok(bits @ 1..=128), true) => {
+                let rest = 128 - bits;
+                Self { least: Some(i128::MIN >> rest), most: Some(i128::MAX >> rest) }
+            }
+            (Ok(bits @ 1..=127), false) => {
+                Self { least: Some(0), most: Some(i128::MAX >> (127 - bits)) }
+            }
+            // No type of Rust is larger.
+            (Ok(128), false) => Self { least: Some(0), most: None },
+            _ => Self { least: None, most: None },
         }
     }
 }
 
-/// The range that the format of an integer stands for. What it rounds in the largest ones it rounds
-/// alike on both sides.
-fn of_format(format: &str) -> Option<(f64, f64)> {
-    let (bits, is_signed) = match format {
-        "int" => (64, true),
-        "uint" => (64, false),
-        _ => match format.strip_prefix("uint") {
-            Some(bits) => (bits.parse::<i32>().ok()?, false),
-            None => (format.strip_prefix("int")?.parse::<i32>().ok()?, true),
-        },
-    };
-    Some(match is_signed {
-        true => (-(2f64.powi(bits - 1)), 2f64.powi(bits - 1) - 1.0),
-        false => (0.0, 2f64.powi(bits) - 1.0),
-    })
+impl Range<f64> {
+    fn of_numbers(schema: &Map<String, Value>) -> Self {
+        let Range { least, most } = match type_of(schema) {
+            Some("integer") => Range::of_format(schema),
+            _ => Range { least: None, most: None },
+        };
+        let rounded = |end: Option<i128>| end.map(|end| end as f64);
+        let bound = |key| schema.get(key).and_then(Value::as_f64);
+        let range = Self { least: rounded(least), most: rounded(most) };
+        range.narrowed(bound("minimum"), bound("maximum"))
+    }
 }
 
-impl std::fmt::Display for Range {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match (self.least.is_finite(), self.most.is_finite()) {
-            (true, true) => write!(f, "from {} to {}", self.least, self.most),
-            (true, false) => write!(f, "from {}", self.least),
-            (false, true) => write!(f, "up to {}", self.most),
-            (false, false) => f.write_str("of any size"),
+impl<T: PartialOrd + Copy> Range<T> {
+    fn narrowed(self, least: Option<T>, most: Option<T>) -> Self {
+        let higher = self.least.is_none_or(|own| least.is_some_and(|least| least > own));
+        let lower = self.most.is_none_or(|own| most.is_some_and(|most| most < own));
+        Self {
+            least: if higher { least } else { self.least },
+            most: if lower { most } else { self.most },
+        }
+    }
+}
+
+/// Why not every number of the writer is one of the reader.
+fn outside<T: PartialOrd + Display>(writer: Range<T>, reader: Range<T>) -> Option<String> {
+    let is_below = |least: &T| writer.least.as_ref().is_none_or(|written| written < least);
+    let is_above = |most: &T| writer.most.as_ref().is_none_or(|written| written > most);
+    let is_outside =
+        reader.least.as_ref().is_some_and(is_below) || reader.most.as_ref().is_some_and(is_above);
+    is_outside.then(|| format!("numbers {writer} are written, numbers {reader} are read"))
+}
+
+impl<T: Display> Display for Range<T> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match (&self.least, &self.most) {
+            (Some(least), Some(most)) => write!(f, "from {least} to {most}"),
+            (Some(least), None) => write!(f, "from {least}"),
+            (None, Some(most)) => write!(f, "up to {most}"),
+            (None, None) => f.write_str("of any size"),
         }
     }
 }

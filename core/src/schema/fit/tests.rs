@@ -105,6 +105,11 @@ fn of_types() {
     row("unsigned to signed of one size", integer("uint64"), integer("int64"), Breaks, Breaks);
     let bounded = |most: u64| json!({ "type": "integer", "minimum": 0, "maximum": most });
     row("a bound raised", bounded(9), bounded(10), Fits, Breaks);
+    let too_large = bounded(1 << 63);
+    row("one more than there are", bounded((1 << 63) - 1), too_large.clone(), Fits, Breaks);
+    row("one more than is read", too_large, integer("int64"), Breaks, Breaks);
+    row("of 128 bits", integer("uint64"), integer("int128"), Fits, Breaks);
+    row("of 128 bits, a sign taken", integer("int128"), integer("uint128"), Breaks, Breaks);
     let nullable = json!({ "type": ["string", "null"] });
     row("made nullable", text(), nullable.clone(), Fits, Breaks);
     let as_union = json!({ "anyOf": [{ "type": "null" }, { "type": "string" }] });

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::number::is_rounded;
 use super::{Comparison, Misfit, type_of};
 
 /// True if a schema says "one of these": `anyOf`, `oneOf`, or several types.
@@ -138,6 +139,9 @@ impl Comparison {
                 (Some(taken), _) if taken.contains(&value) => {}
                 (Some(_), _) => {
                     self.wrong(path, format!("{value} is written, and the reader doesn't know it"));
+                }
+                (None, Some("integer")) if is_rounded(value, read) => {
+                    self.unclear(path, "whether the reader takes an integer of more than 64 bits");
                 }
                 (None, Some(of_reader)) if !has_type(value, of_reader) => {
                     self.wrong(path, format!("{value} is written, a {of_reader} is read"));

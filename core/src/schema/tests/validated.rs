@@ -91,6 +91,35 @@ fn what_is_wrong_is_told_without_the_data() {
     assert!(!format!("{error} {error:?}").contains("secret"), "{error}");
 }
 
+#[test]
+fn pass_with_every_integer_that_can_be_read_and_no_other() {
+    #[derive(Event)]
+    #[event(crate = "crate", schema)]
+    enum TallyEvent {
+        #[event(name = "tallied")]
+        Tallied { sum: i64, count: u128 },
+    }
+    let schemas = EventSchemas::of::<TallyEvent>();
+    let check = |sum: &str, count: &str| {
+        let text = format!(r#"{{"sum":{sum},"count":{count}}}"#);
+        let data = Payload::from_json(text).unwrap();
+        let is_read = TallyEvent::decode("tallied", 1, &data).is_ok();
+        let mut event = NewEvent::new("tallied", &0).unwrap();
+        event.data = data;
+        assert_eq!(schemas.validate(&event).is_ok(), is_read, "{sum} {count}");
+        is_read
+    };
+    assert!(check("9223372036854775807", "0"));
+    assert!(check("-9223372036854775808", "18446744073709551616"));
+    assert!(check("0", "340282366920938463463374607431768211455"));
+    assert!(!check("9223372036854775808", "0"));
+    assert!(!check("-9223372036854775809", "0"));
+    assert!(!check("0", "-1"));
+    assert!(!check("0", "-18446744073709551616"));
+    assert!(!check("0", "1e40"));
+    assert!(!check("0", "1.5"));
+}
+
 #[cfg(feature = "runtime")]
 #[tokio::test]
 async fn are_not_stored_by_a_checked_log() {
