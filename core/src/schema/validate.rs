@@ -4,8 +4,10 @@
 //! What they can't tell passes: an event is refused for what is certainly wrong with it.
 
 use std::collections::BTreeSet;
+#[cfg(feature = "runtime")]
 use std::sync::Arc;
 
+#[cfg(feature = "runtime")]
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
 
@@ -32,7 +34,8 @@ pub enum InvalidEvent {
     Data {
         /// The type.
         event_type: String,
-        /// Where, such as `/lines/0/quantity`; empty for the whole.
+        /// Where, such as `/lines/0/quantity`; empty for the whole. A name that the schema doesn't
+        /// list, such as a map's key, is data itself: it is told as `*`.
         path: String,
     },
 }

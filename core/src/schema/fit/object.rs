@@ -31,7 +31,10 @@ impl Comparison {
             (properties(written).unwrap_or(&none), properties(read).unwrap_or(&none));
         let others = read.get("additionalProperties").unwrap_or(&Value::Bool(true));
         for (name, property) in of_writer {
-            self.at(path, name, |this, path| match of_reader.get(name) {
+            let is_listed = of_reader.contains_key(name);
+            // The name of a map's entry is data, if it is a value that is compared.
+            let step = if self.is_of_value && !is_listed { "*" } else { name };
+            self.at(path, step, |this, path| match of_reader.get(name) {
                 Some(reads) => this.fit(path, property, reads),
                 None if *others == Value::Bool(false) => {
                     this.wrong(path, "the reader refuses a property that it doesn't know");

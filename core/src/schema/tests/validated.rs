@@ -120,6 +120,26 @@ fn pass_with_every_integer_that_can_be_read_and_no_other() {
     assert!(!check("0", "1.5"));
 }
 
+#[test]
+fn are_refused_without_the_keys_of_their_maps() {
+    #[derive(Event)]
+    #[event(crate = "crate", schema)]
+    enum MailEvent {
+        #[event(name = "mail.counted")]
+        #[serde(deny_unknown_fields)]
+        Counted { by_address: std::collections::BTreeMap<String, Vec<u8>> },
+    }
+    let path = |data| {
+        let event = NewEvent::new("mail.counted", &data).unwrap();
+        match EventSchemas::of::<MailEvent>().validate(&event) {
+            Err(InvalidEvent::Data { path, .. }) => path,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(path(json!({ "by_address": { "ada@x.org": [1, "2"] } })), "/by_address/*/1");
+    assert_eq!(path(json!({ "by_address": {}, "ada@x.org": 1 })), "/*");
+}
+
 #[cfg(feature = "runtime")]
 #[tokio::test]
 async fn are_not_stored_by_a_checked_log() {
