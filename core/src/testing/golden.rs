@@ -44,7 +44,7 @@ impl Writes {
 }
 
 /// Begins a check of the golden files in `folder`: stored events of the family `E`, one file per
-/// event type and version, such as `order.placed.v1.json`.
+/// event type and version, such as `order.placed.v1.json` (a `/` in the type's name is `%2F` there).
 ///
 /// A file lists what was stored, and what that must be read as today:
 ///

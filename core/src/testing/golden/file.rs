@@ -54,9 +54,19 @@ pub(super) fn all(folder: &Path) -> Result<Vec<File>, String> {
     paths.into_iter().map(File::read).collect()
 }
 
+/// What would lead out of the folder, and what stands for it in a file's name.
+const ESCAPES: [(&str, &str); 3] = [("%", "%25"), ("/", "%2F"), ("\\", "%5C")];
+
 /// The name of a file.
 pub(super) fn name(event_type: &str, version: u32) -> String {
-    format!("{event_type}.v{version}.json")
+    let escape = |name: String, (plain, escaped): &(&str, &str)| name.replace(plain, escaped);
+    format!("{}.v{version}.json", ESCAPES.iter().fold(event_type.to_owned(), escape))
+}
+
+/// The event type in the name of a file.
+fn event_type_of(name: &str) -> String {
+    let plain = |name: String, (plain, escaped): &(&str, &str)| name.replace(escaped, plain);
+    ESCAPES.iter().rev().fold(name.to_owned(), plain)
 }
 
 impl File {
@@ -76,7 +86,7 @@ impl File {
             .map_err(|error| format!("{} can't be read: {error}", path.display()))?;
         let cases = serde_json::from_str(&text)
             .map_err(|error| format!("{} is no list of cases: {error}", path.display()))?;
-        Ok(Self { event_type: event_type.to_owned(), version, cases, path })
+        Ok(Self { event_type: event_type_of(event_type), version, cases, path })
     }
 
     pub(super) fn write(&self) -> Result<(), String> {

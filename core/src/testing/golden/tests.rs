@@ -190,3 +190,15 @@ fn files_that_are_none_are_refused() {
 fn a_check_that_fails_panics() {
     golden::<Counted<1>>("there/is/no/such/folder").check();
 }
+
+#[test]
+fn a_name_that_no_file_can_have_has_a_file_of_the_folder_all_the_same() {
+    let folder = Folder::new();
+    for name in ["order/placed", "order\\placed", "50%2Foff", "order.placed"] {
+        File::new(&folder.0, name, 1).write().unwrap();
+    }
+    let files = file::all(&folder.0).unwrap();
+    let mut names: Vec<_> = files.iter().map(|file| file.event_type.as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["50%2Foff", "order.placed", "order/placed", "order\\placed"]);
+}
