@@ -2,8 +2,12 @@
 
 use std::sync::Arc;
 
-use highwater::schema::{Compatibility, EventSchemas, KeepSchemasError, SchemaStore};
-use highwater::{Event, EventStore, Highwater, StartError};
+use highwater::schema::{CheckedLog, Compatibility, EventSchemas, KeepSchemasError, SchemaStore};
+use highwater::{
+    Append, AppendError, Event, EventStore, ExpectedVersion, GlobalPosition, Highwater, NewEvent,
+    StartError, StreamId,
+};
+use serde_json::json;
 
 use Compatibility::{Backward, Full};
 
@@ -91,7 +95,8 @@ macro_rules! enrol_schemas {
                 another_policy_for_unknown_events_is_kept,
                 an_older_program_is_refused_behind_a_newer_one,
                 events_of_others_disturb_nobody,
-                an_application_that_breaks_does_not_start
+                an_application_that_breaks_does_not_start,
+                a_checked_log_stores_all_of_an_append_or_nothing
             );
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -234,4 +239,24 @@ pub async fn an_application_that_breaks_does_not_start(store: Arc<dyn EventStore
     };
     assert_eq!((event_type.as_str(), version), ("order.placed", 1));
     assert!(reason.contains("requires it"), "{reason}");
+}
+
+/// Of an append with one event that isn't as its schema says, nothing is stored.
+pub async fn a_checked_log_stores_all_of_an_append_or_nothing(store: Arc<dyn EventStore>) {
+    let log = CheckedLog::new(store.clone(), first());
+    let placed = |data| NewEvent::new("order.placed", &data).unwrap();
+    let append = |events| {
+        let stream = StreamId::new("order", 1).unwrap();
+        log.append(Append::to(stream, ExpectedVersion::NoStream, events))
+    };
+    let (right, wrong) = (json!({ "customer": "ada" }), json!({ "customer": 7 }));
+    let refused = append(vec![placed(right.clone()), placed(wrong)]).await;
+    assert!(matches!(refused, Err(AppendError::Refused { .. })), "{refused:?}");
+    let mut of_another_version = placed(right.clone());
+    of_another_version.schema_version = 2;
+    let refused = append(vec![of_another_version]).await;
+    assert!(matches!(refused, Err(AppendError::Refused { .. })), "{refused:?}");
+    assert_eq!(store.high_water_mark().await.unwrap(), GlobalPosition::START);
+    append(vec![placed(right.clone()), placed(right)]).await.expect("the stream isn't there yet");
+    assert!(store.high_water_mark().await.unwrap() > GlobalPosition::START);
 }
