@@ -21,4 +21,7 @@ pub use tenant_store::TenantStore;
 #[cfg(feature = "runtime")]
 pub use terms::TenantError;
 
+#[cfg(feature = "runtime")]
+pub(crate) use terms::Terms;
+
 pub(crate) use tenant_id::split_tenant;

@@ -26,6 +26,11 @@
 //!
 //! What 1 asks of a publisher: a call that fails may have delivered, of each key, a beginning of
 //! what it was given, and never something behind a gap.
+//!
+//! # One tenant's part of a log
+//! Messages of two tenants may meet, in a topic or in an inbox, though their logs never do. So what
+//! is read behind a tenant's wall is named as the whole log names it, before anybody looks at it:
+//! keys and message ids of two tenants differ, whichever side of the wall they were sent from.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +39,7 @@ use async_trait::async_trait;
 use backon::{BackoffBuilder, ExponentialBuilder};
 use tokio_util::sync::CancellationToken;
 
+use crate::tenant::Terms;
 use crate::{
     CheckpointError, Claim, ComponentContext, ComponentError, GlobalPosition, Page, ReadError,
     Selection, Standby, Subscription,
@@ -125,6 +131,7 @@ impl Place {
         let claim = context.store.claim(&self.name).await.map_err(|e| self.claiming(e))?;
         self.standby.claimed(claim.epoch);
         context.progress.report(&self.name, claim.position);
+        let wall = context.store.tenant().map(Terms::of);
         let mut pages =
             Subscription::new(Arc::clone(&context.store), Selection::All, claim.position)
                 .with_page_size(self.page_size);
@@ -133,6 +140,10 @@ impl Place {
                 biased;
                 () = context.shutdown.cancelled() => return Ok(Ended::Shutdown),
                 page = pages.next_page() => page.map_err(|error| self.reading(error))?,
+            };
+            let page = match &wall {
+                Some(terms) => page.map(|event| terms.whole_event(event)),
+                None => page,
             };
             let taking = work.take(&page, &context.shutdown);
             let taken = tokio::select! {

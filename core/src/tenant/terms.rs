@@ -57,7 +57,7 @@ pub enum TenantError {
 }
 
 /// Translates for one tenant.
-pub(super) struct Terms {
+pub(crate) struct Terms {
     tenant: TenantId,
     tag: Tag,
     mask: u128,
@@ -66,7 +66,7 @@ pub(super) struct Terms {
 }
 
 impl Terms {
-    pub(super) fn of(tenant: &TenantId) -> Self {
+    pub(crate) fn of(tenant: &TenantId) -> Self {
         let (tag, mask) = (tenant.tag(), tenant.mask());
         Self { tenant: tenant.clone(), tag, mask, prefixes_tags: true }
     }
@@ -197,6 +197,21 @@ impl Terms {
     /// The same for an event that bears nothing else of the tenant's.
     pub(super) fn own_bare_event(&self, event: BareEvent) -> Option<BareEvent> {
         Some(BareEvent { stream: self.own_stream(&event.stream)?, ..event })
+    }
+
+    /// The event as the whole log has it, from how the tenant knows it: the way back of
+    /// [`Terms::own_event`].
+    pub(crate) fn whole_event(&self, event: RecordedEvent) -> RecordedEvent {
+        let mut metadata = event.metadata;
+        metadata.causation = metadata.causation.map(|id| self.id(id));
+        let tags = event.tags.iter().map(|tag| tag.in_tenant(&self.tenant));
+        RecordedEvent {
+            id: self.id(event.id),
+            tags: std::iter::once(self.tag.clone()).chain(tags).collect(),
+            stream: event.stream.in_tenant(&self.tenant),
+            metadata,
+            ..event
+        }
     }
 
     pub(super) fn appended(&self, mut appended: Appended) -> Appended {

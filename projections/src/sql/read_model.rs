@@ -15,6 +15,10 @@ use crate::{Project, ReadModel, ReadModelError, Standing};
 /// PostgreSQL, of `highwater_projection_checkpoint` in SQLite; the table is created where it is
 /// missing. To build the read model anew, delete that row and empty the read model's tables in one
 /// transaction.
+///
+/// The row knows no tenant. Read models of one name that two tenants' applications keep, each behind
+/// a [`TenantStore`](highwater_core::TenantStore), need a database each: in one they would take the
+/// checkpoint from each other and pass over events.
 pub struct SqlReadModel<DB: SqlDatabase, P> {
     projection: P,
     pool: Pool<DB>,

@@ -14,6 +14,7 @@ use super::log::LogFactory;
 pub mod commands;
 pub mod consumers;
 pub mod isolation;
+pub mod messages;
 pub mod refusals;
 pub mod sagas;
 pub mod separate_logs;
@@ -51,6 +52,10 @@ macro_rules! enrol_tenancy {
                 consumers {
                     consumers_of_one_name_are_one_per_tenant,
                     a_claim_speaks_of_the_consumer_as_its_tenant_does,
+                }
+                messages {
+                    relays_of_one_tenant_each_share_neither_key_nor_id,
+                    consumers_of_one_tenant_each_share_neither_key_nor_id,
                 }
                 commands {
                     one_command_id_takes_effect_once_in_each_tenant,
@@ -110,6 +115,7 @@ mod tests {
             include_str!("tenancy/commands.rs"),
             include_str!("tenancy/consumers.rs"),
             include_str!("tenancy/isolation.rs"),
+            include_str!("tenancy/messages.rs"),
             include_str!("tenancy/refusals.rs"),
             include_str!("tenancy/sagas.rs"),
             include_str!("tenancy/whole_log.rs"),

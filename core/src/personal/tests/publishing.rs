@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::bus::{Message, PublishError, Publisher, Relay, RouteByCategory, Topic};
-use crate::{Component, ComponentContext, Payload, StoreLayer};
+use crate::{Component, ComponentContext, Payload, StoreLayer, TenantId, TenantStore};
 
 #[derive(Default)]
 struct Broker {
@@ -60,6 +60,29 @@ async fn a_relay_publishes_sealed_data_only_and_a_receiver_with_a_vault_opens_it
     house.vault.forget(&subject("ann")).await.unwrap();
     let opened = house.vault.open_event(arrived[0].event.clone()).await.unwrap();
     assert_eq!(opened.data.to_value::<Personal<String>>().unwrap().reveal(), None);
+}
+
+/// Whichever side of the wall the vault stands on, and though the relay doesn't see the wall's own ids.
+#[tokio::test]
+async fn what_the_relay_of_one_tenant_publishes_opens_as_that_tenants() {
+    let acme = TenantId::new("acme").unwrap();
+    let below = |house: &House| -> Arc<dyn EventStore> {
+        Arc::new(TenantStore::new(house.log.clone(), &acme))
+    };
+    let on_top = |house: &House| -> Arc<dyn EventStore> {
+        let wall = Arc::new(TenantStore::new(house.raw.clone(), &acme));
+        Arc::new(SealedLog::new(wall, house.vault.clone()))
+    };
+    for log_of in [&below as &dyn Fn(&House) -> Arc<dyn EventStore>, &on_top] {
+        let house = House::new();
+        let log = log_of(&house);
+        log.append(append(&Personal::of("ann", "Harbour"))).await.unwrap();
+        let message = relayed(log, |broker| broker).await.remove(0);
+        assert_eq!(message.key(), "@acme/test-a");
+        assert!(message.event.data.as_json().contains("$sealed"));
+        let opened = house.vault.open_event(message.event).await.unwrap();
+        assert!(opened.data.as_json().contains("Harbour"));
+    }
 }
 
 /// A layer that keeps it to itself that it opens.
