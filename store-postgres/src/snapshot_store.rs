@@ -65,9 +65,7 @@ impl SnapshotStore for PostgresStore {
             .query_opt(&statement, &[&stream.as_str(), &schema.name.as_ref(), &version, &at_most])
             .await
             .map_err(failed)?;
-        row.map(|row| snapshot(stream, schema, &row))
-            .transpose()
-            .map_err(|source| SnapshotError::Corrupt { stream: stream.clone(), source })
+        row.map(|row| snapshot(stream, schema, &row)).transpose()
     }
 
     async fn save_snapshot(
@@ -114,16 +112,29 @@ async fn execute(
     client.execute(&statement, parameters).await.map(drop)
 }
 
-fn snapshot(stream: &StreamId, schema: &StateSchema, row: &Row) -> Result<Snapshot, BoxedError> {
+fn snapshot(stream: &StreamId, schema: &StateSchema, row: &Row) -> Result<Snapshot, SnapshotError> {
+    let version = version(row).ok();
+    snapshot_of(stream, schema, row).map_err(|source| SnapshotError::Corrupt {
+        stream: stream.clone(),
+        version,
+        source,
+    })
+}
+
+fn snapshot_of(stream: &StreamId, schema: &StateSchema, row: &Row) -> Result<Snapshot, BoxedError> {
     Ok(Snapshot {
         stream: stream.clone(),
         schema: schema.clone(),
-        version: StreamVersion::new(row.try_get::<_, i64>(0)?.unsigned_abs()),
+        version: version(row)?,
         position: from_i64(row.try_get(1)?),
         last_event: EventId::from_uuid(row.try_get::<_, Uuid>(2)?),
         data: payload(row.try_get::<_, JsonText<'_>>(3)?)?,
         taken_at: Timestamp::try_from(row.try_get::<_, SystemTime>(4)?)?,
     })
+}
+
+fn version(row: &Row) -> Result<StreamVersion, tokio_postgres::Error> {
+    row.try_get::<_, i64>(0).map(|version| StreamVersion::new(version.unsigned_abs()))
 }
 
 /// A write that failed. Whether it was carried out doesn't matter: a snapshot more or less.

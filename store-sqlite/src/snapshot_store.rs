@@ -33,12 +33,23 @@ pub(crate) async fn load(
     .fetch_optional(&connections.readers)
     .await
     .map_err(|error| SqliteFault::from(error).of_snapshot(stream))?;
-    row.map(|row| snapshot(stream, schema, &row))
-        .transpose()
-        .map_err(|source| SnapshotError::Corrupt { stream: stream.clone(), source })
+    row.map(|row| snapshot(stream, schema, &row)).transpose()
 }
 
 fn snapshot(
+    stream: &StreamId,
+    schema: &StateSchema,
+    row: &SqliteRow,
+) -> Result<Snapshot, SnapshotError> {
+    let version = version(row).ok();
+    snapshot_of(stream, schema, row).map_err(|source| SnapshotError::Corrupt {
+        stream: stream.clone(),
+        version,
+        source,
+    })
+}
+
+fn snapshot_of(
     stream: &StreamId,
     schema: &StateSchema,
     row: &SqliteRow,
@@ -46,12 +57,16 @@ fn snapshot(
     Ok(Snapshot {
         stream: stream.clone(),
         schema: schema.clone(),
-        version: StreamVersion::new(row.try_get::<i64, _>(0)?.unsigned_abs()),
+        version: version(row)?,
         position: GlobalPosition::new(row.try_get::<i64, _>(1)?.unsigned_abs()),
         last_event: EventId::from_uuid(Uuid::from_slice(row.try_get(2)?)?),
         data: Payload::from_json(row.try_get(3)?)?,
         taken_at: Timestamp::from_microsecond(row.try_get(4)?)?,
     })
+}
+
+fn version(row: &SqliteRow) -> Result<StreamVersion, sqlx::Error> {
+    row.try_get::<i64, _>(0).map(|version| StreamVersion::new(version.unsigned_abs()))
 }
 
 /// Keeps a snapshot and deletes those that it makes superfluous, together.

@@ -6,7 +6,7 @@
 //!    another log, or of a log that was restored from a backup therefore falls through.
 //! 2. Its state must be readable as the shape that this program asks for.
 //! 3. Whatever is wrong with it, an older one or the whole stream is read instead, and the command
-//!    doesn't notice.
+//!    doesn't notice. Where the whole stream is gone, it fails only when no older one is left.
 //! 4. A state that passed over an event which this program doesn't know is never kept: a program that
 //!    knows the event would be given a state without it, and nothing would tell.
 //! 5. A stream whose beginning is gone can't be read whole. It is loaded once more then, with a patience
@@ -33,7 +33,8 @@ use crate::{
 /// How many event ids of a command are looked for at a time. Few commands emit more events.
 const IDS_AT_A_TIME: usize = 64;
 
-/// How many snapshots of a stream are found wrong before the whole stream is read.
+/// How many snapshots of a stream are found wrong before the whole stream is read instead. Where it
+/// can't be, all of them are tried.
 const MOST_DISTRUSTED: usize = 3;
 
 /// Commands that may have been carried out before, and what was found of them.
@@ -178,7 +179,7 @@ impl History<'_> {
             End::Now | End::Position(_) => StreamVersion::new(u64::MAX),
         };
         let (mut distrusted, mut is_unavailable) = (0, false);
-        while distrusted < MOST_DISTRUSTED {
+        while patience == Patience::Long || distrusted < MOST_DISTRUSTED {
             let bad = match self.snapshots.load(self.store, self.stream, at_most, patience).await {
                 Candidate::None => break,
                 Candidate::Unavailable => {

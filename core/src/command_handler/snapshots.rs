@@ -174,7 +174,12 @@ impl Snapshots {
             Ok(Ok(Some(snapshot))) => self.readable(&policy, snapshot, stream, at_most),
             Ok(Err(error)) if !error.is_retryable() => {
                 self.distrust(stream, &in_full(&error));
-                Candidate::Unreadable(None)
+                let corrupt = match error {
+                    SnapshotError::Corrupt { version, .. } => version,
+                    _ => None,
+                };
+                // One above what was asked for would be asked for again.
+                Candidate::Unreadable(corrupt.filter(|version| *version <= at_most))
             }
             Ok(Err(error)) => {
                 self.rest("load", stream, &in_full(&error));

@@ -46,7 +46,11 @@ impl SnapshotStore for SealedSnapshots {
         let opened = self.vault.open_state(context, "a snapshot", snapshot.data.clone()).await;
         snapshot.data = opened.map_err(|error| match error.is_retryable() {
             true => unavailable(stream, error),
-            false => SnapshotError::Corrupt { stream: stream.clone(), source: Box::new(error) },
+            false => SnapshotError::Corrupt {
+                stream: stream.clone(),
+                version: Some(snapshot.version),
+                source: Box::new(error),
+            },
         })?;
         Ok(Some(snapshot))
     }

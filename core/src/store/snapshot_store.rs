@@ -56,11 +56,14 @@ pub enum SnapshotError {
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
-    /// What is stored isn't a snapshot that this program understands.
+    /// What is stored isn't a snapshot that this program understands. An older one may be: load again,
+    /// below its version.
     #[error("a stored snapshot of stream {stream} can't be understood")]
     Corrupt {
         /// The stream.
         stream: StreamId,
+        /// The snapshot's version, if that much can be read.
+        version: Option<StreamVersion>,
         /// What is wrong with it.
         #[source]
         source: Box<dyn Error + Send + Sync>,
@@ -88,7 +91,9 @@ impl SnapshotError {
 ///    and none of a lower version of the schema of that name.
 /// 5. `delete_snapshots` MUST delete all snapshots of the stream, whatever their schema, and none of
 ///    another stream.
-/// 6. A snapshot may be lost at any time, but never half of one: each is whole or absent. (A
+/// 6. A stored snapshot that can't be understood MUST be [`SnapshotError::Corrupt`], with its version if
+///    that can be read, and MUST NOT keep those below it from being loaded.
+/// 7. A snapshot may be lost at any time, but never half of one: each is whole or absent. (A
 ///    stream whose beginning was removed is lost with its last one: keep them as safe as the log then.)
 ///
 /// The conformance suite checks each.

@@ -344,8 +344,8 @@ fn own_error(error: SnapshotError) -> SnapshotError {
         SnapshotError::Refused { stream, source } => {
             SnapshotError::Refused { stream: stream.without_tenant(), source }
         }
-        SnapshotError::Corrupt { stream, source } => {
-            SnapshotError::Corrupt { stream: stream.without_tenant(), source }
+        SnapshotError::Corrupt { stream, version, source } => {
+            SnapshotError::Corrupt { stream: stream.without_tenant(), version, source }
         }
     }
 }

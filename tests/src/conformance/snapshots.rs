@@ -39,6 +39,7 @@ macro_rules! enrol_snapshots {
                     of_a_crowd_every_state_is_the_one_that_the_log_makes,
                     a_command_is_recognised_behind_a_snapshot_by_every_handler,
                     a_snapshot_of_what_the_log_does_not_hold_is_not_believed,
+                    a_snapshot_that_can_not_be_understood_hides_none_below_it,
                 }
                 time_travel {
                     every_version_is_as_it_was,

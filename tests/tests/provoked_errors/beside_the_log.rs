@@ -35,7 +35,10 @@ async fn a_snapshot_that_is_torn_is_told_from_one_that_can_not_be_reached() {
     let kept = snapshots(&*store);
     let load_it = || kept.load_snapshot(&of_a.stream, &of_a.schema, version(9));
     let error = load_it().await.expect_err("torn");
-    assert!(matches!(&error, SnapshotError::Corrupt { stream: of, .. } if *of == of_a.stream));
+    let SnapshotError::Corrupt { stream: of, version: at, .. } = &error else {
+        panic!("{error:?}")
+    };
+    assert_eq!((of, *at), (&of_a.stream, Some(of_a.version)));
     assert!(!error.is_retryable());
     save(&*store, &of_a, 1).await;
     foreign(&path, "ALTER TABLE highwater_snapshots RENAME TO gone").await;

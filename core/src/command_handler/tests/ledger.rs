@@ -102,8 +102,8 @@ pub(super) enum Oddity {
     Hang,
     /// They answer after something else has happened.
     Behind(BoxFuture<'static, ()>),
-    /// They hold something that nobody understands.
-    Corrupt,
+    /// They hold something that nobody understands; its version, if that can be read.
+    Corrupt(Option<u64>),
 }
 
 /// A log in memory whose snapshots meet the next oddity in line, or none.
@@ -154,7 +154,10 @@ impl Odd {
         match next {
             None => Ok(()),
             Some(Oddity::Unavailable) => Err(SnapshotError::Unavailable { stream, source }),
-            Some(Oddity::Corrupt) => Err(SnapshotError::Corrupt { stream, source }),
+            Some(Oddity::Corrupt(version)) => {
+                let version = version.map(StreamVersion::new);
+                Err(SnapshotError::Corrupt { stream, version, source })
+            }
             Some(Oddity::Hang) => std::future::pending().await,
             Some(Oddity::Behind(other)) => {
                 other.await;

@@ -161,7 +161,7 @@ async fn a_load_that_hangs_costs_half_a_second_once() {
 #[tokio::test(start_paused = true)]
 async fn a_snapshot_store_that_fails_fails_no_command() {
     for (load, save) in
-        [(Oddity::Unavailable, Oddity::Unavailable), (Oddity::Corrupt, Oddity::Corrupt)]
+        [(Oddity::Unavailable, Oddity::Unavailable), (Oddity::Corrupt(None), Oddity::Corrupt(None))]
     {
         let (commands, store) = odd();
         book(&commands, 4).await;
@@ -346,6 +346,30 @@ async fn a_bad_snapshot_of_a_truncated_stream_gives_way_to_an_older_one_and_take
     let (schema, newest) = (&of_another_state.schema, StreamVersion::new(u64::MAX));
     let left = store.inner.load_snapshot(&ledger(), schema, newest).await.unwrap();
     assert_eq!(left.as_ref(), Some(&of_another_state));
+}
+
+/// As many as there are, because there is nothing else to begin with.
+#[tokio::test(start_paused = true)]
+async fn a_truncated_stream_is_loaded_from_the_oldest_snapshot_that_can_be_understood() {
+    let (commands, store) = odd();
+    book(&commands, 2).await;
+    let good = store.stored().await.unwrap();
+    book(&commands, 10).await;
+    store.truncate_before(2).await;
+    store.keep(good.clone()).await;
+    for at in [4, 6, 8, 10] {
+        let data = Payload::from_value(&"no ledger").unwrap();
+        store.keep(Snapshot { version: StreamVersion::new(at), data, ..good.clone() }).await;
+    }
+    let corrupt = || Oddity::Corrupt(Some(12));
+    store.loads.lock().unwrap().extend([Oddity::Unavailable, corrupt()]);
+    assert_eq!(state(&cold(&store)).await.state, Ledger { amounts: vec![1; 12] });
+    // One that names a version above what was asked for is no reason to go on asking.
+    store.inner.delete_snapshots(&ledger()).await.unwrap();
+    store.loads.lock().unwrap().extend((0..9).map(|_| corrupt()));
+    let error = cold(&store).execute(Book::one(1)).await.unwrap_err();
+    assert!(!error.is_retryable(), "{error:?}");
+    assert!(store.loads.lock().unwrap().len() >= 5, "each pass asks for two at most");
 }
 
 #[tokio::test(start_paused = true)]

@@ -186,7 +186,9 @@ async fn a_sealed_state_opens_in_its_own_place_only_and_that_place_is_told() {
     let snapshots = house.log.snapshots().unwrap();
     let loaded = snapshots.load_snapshot(&stream(), &snapshot.schema, event.version).await;
     let error = loaded.unwrap_err();
-    assert!(matches!(error, SnapshotError::Corrupt { .. }), "{error:?}");
+    let told =
+        |version| matches!(error, SnapshotError::Corrupt { version: it, .. } if it == version);
+    assert!(told(Some(event.version)), "{error:?}");
     assert!(is_not_authentic_in(&error, "a snapshot"), "{error:?}");
 }
 

@@ -1,9 +1,14 @@
 //! Chapter: what commands make of snapshots.
 
-use futures::future::join_all;
-use highwater::{CommandHandler, CommandId, CommandReceipt, EventStore, Payload, SnapshotCounts};
+use std::sync::Arc;
 
-use super::given::{Account, account, deposit, loaded, save, snapshots, version};
+use futures::future::join_all;
+use highwater::{
+    CommandHandler, CommandId, CommandReceipt, EventStore, MasterKeys, MemoryKeyStore, Payload,
+    SealedLog, SecretKey, SnapshotCounts, SnapshotError, Vault,
+};
+
+use super::given::{Account, account, deposit, loaded, save, snapshot, snapshots, stream, version};
 use crate::conformance::log::LogFactory;
 use crate::conformance::log::given::whole_stream;
 
@@ -131,6 +136,28 @@ pub async fn a_snapshot_of_what_the_log_does_not_hold_is_not_believed(log: &dyn 
         let (counts, above) = (healed.snapshot_counts(), u64::from(spoilt == 0));
         assert_eq!((counts.loaded, counts.distrusted), (1 + above, above), "{spoilt}");
     }
+}
+
+/// Sealed text that was changed, as a vault over the store finds it. Those below it are loaded all the
+/// same: a stream whose beginning is gone has nothing else.
+pub async fn a_snapshot_that_can_not_be_understood_hides_none_below_it(log: &dyn LogFactory) {
+    let master = MasterKeys::new("test", SecretKey::from_bytes([42; 32]));
+    let vault = Vault::new(Arc::new(MemoryKeyStore::new()), master);
+    let raw = log.open().await;
+    let store = SealedLog::new(raw.clone(), vault);
+    let of_a = stream("a");
+    let (good, mut torn) = (snapshot(&of_a, 5), snapshot(&of_a, 7));
+    save(&*raw, &good, 9).await;
+    // It names a key that no key store has.
+    let sealed = serde_json::json!({ "subject": "ann", "key": 1, "data": "AAAA" });
+    torn.data = Payload::from_value(&serde_json::json!({ "$sealed": sealed })).unwrap();
+    save(&*raw, &torn, 9).await;
+    let load = |at_most| snapshots(&store).load_snapshot(&of_a, &good.schema, version(at_most));
+    let error = load(u64::MAX).await.unwrap_err();
+    let is_told =
+        matches!(error, SnapshotError::Corrupt { version: Some(it), .. } if it == torn.version);
+    assert!(is_told, "{error:?}");
+    assert_eq!(load(6).await.unwrap().as_ref(), Some(&good));
 }
 
 static ACCOUNT: std::sync::LazyLock<highwater::StreamId> = std::sync::LazyLock::new(account);
