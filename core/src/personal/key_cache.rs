@@ -5,6 +5,8 @@
 //!    another process forgot stay readable here.
 //! 2. A subject that this process forgot is forgotten here at once and for good: [`KeyCache::forget`]
 //!    counts up under the lock, and what was asked of the store before that is not taken in.
+//! 3. So does [`KeyCache::drop_subject`]: once this process has given a subject a newer key, no older
+//!    one is taken for the newest.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -30,7 +32,8 @@ pub(super) struct KeyCache {
 
 struct Entries {
     subjects: LruCache<Subject, Entry>,
-    forgets: u64,
+    /// How often this process has forgotten a subject, or given one a newer key.
+    changes: u64,
 }
 
 impl Entries {
@@ -50,13 +53,13 @@ enum Entry {
 #[derive(Clone, Copy)]
 pub(super) struct Asked {
     at: Instant,
-    forgets: u64,
+    changes: u64,
 }
 
 impl KeyCache {
     pub(super) fn new(subjects: NonZeroUsize, age: Duration) -> Self {
         // Bounded by us: a cache that knows its bound takes the room for it at once.
-        let entries = Entries { subjects: LruCache::unbounded(), forgets: 0 };
+        let entries = Entries { subjects: LruCache::unbounded(), changes: 0 };
         Self { entries: Mutex::new(entries), most: subjects.get(), age }
     }
 
@@ -66,7 +69,7 @@ impl KeyCache {
 
     /// To be called before the store is asked.
     pub(super) fn asking(&self) -> Asked {
-        Asked { at: Instant::now(), forgets: self.lock().forgets }
+        Asked { at: Instant::now(), changes: self.lock().changes }
     }
 
     /// The newest key of a subject, if that is known.
@@ -103,8 +106,8 @@ impl KeyCache {
     /// Takes in what the store answered.
     pub(super) fn learn(&self, asked: Asked, name: &KeyName, key: SecretKey, is_newest: bool) {
         let mut entries = self.lock();
-        if entries.forgets != asked.forgets {
-            return; // invariant 2
+        if entries.changes != asked.changes {
+            return; // invariants 2 and 3
         }
         let fresh = || Entry::Keys { asked: asked.at, newest: None, keys: BTreeMap::new() };
         // An entry is as old as the oldest of what it holds; invariant 1.
@@ -131,7 +134,7 @@ impl KeyCache {
     /// The subject was forgotten by this process.
     pub(super) fn forget(&self, subject: &Subject) {
         let mut entries = self.lock();
-        entries.forgets += 1;
+        entries.changes += 1;
         entries.subjects.put(subject.clone(), Entry::Forgotten);
         entries.keep(self.most);
     }
@@ -139,6 +142,7 @@ impl KeyCache {
     /// The subject has a newer key.
     pub(super) fn drop_subject(&self, subject: &Subject) {
         let mut entries = self.lock();
+        entries.changes += 1;
         if !matches!(entries.subjects.peek(subject), Some(Entry::Forgotten)) {
             entries.subjects.pop(subject);
         }
@@ -204,6 +208,17 @@ mod tests {
         cache.forget(&name("a", 1).subject);
         cache.learn(asked, &name("a", 1), SecretKey::from_bytes([1; 32]), true);
         assert!(matches!(cache.key(&name("a", 1)), Some(None)));
+    }
+
+    #[tokio::test]
+    async fn a_key_that_was_asked_for_before_a_newer_one_was_made_is_not_taken_for_the_newest() {
+        let cache = cache(10);
+        let asked = cache.asking();
+        cache.drop_subject(&name("a", 1).subject);
+        cache.learn(asked, &name("a", 1), SecretKey::from_bytes([1; 32]), true);
+        assert!(cache.newest(&name("a", 1).subject).is_none());
+        learn(&cache, &name("a", 2));
+        assert!(matches!(cache.newest(&name("a", 1).subject), Some(Some((2, _)))));
     }
 
     #[tokio::test(start_paused = true)]
