@@ -11,6 +11,7 @@
 //!    opened anew) do no harm: the stream's version lets only one of them append on a state.
 //! 4. A state that was read before all were told to forget ([`Desks::close_all`]) is used by no turn
 //!    that begins afterwards, at whichever of the handlers that were made from one another. Nor is one
+//!    that was read before the store forgot somebody ([`EventStore::forgettings`]), and nor is one
 //!    that was loaded longer ago than states may be kept, however long its line is.
 
 use std::any::{Any, TypeId};
@@ -216,7 +217,9 @@ impl<A: Evolve> Served<A> {
         }
         let together = line.cases.len().min(MOST_TOGETHER);
         let cases = line.cases.drain(..together).collect();
-        let forgotten = self.desk.forgettings.load(Ordering::Acquire);
+        let told = self.desk.forgettings.load(Ordering::Acquire);
+        // Both only grow.
+        let forgotten = told + self.desk.store.forgettings();
         let since = line.known_since;
         let is_young = self.desk.age.is_none_or(|age| since.loaded_at.elapsed() < age);
         let known = line.known.take().filter(|_| since.forgotten == forgotten && is_young);

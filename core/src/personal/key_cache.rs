@@ -67,6 +67,11 @@ impl KeyCache {
         self.age
     }
 
+    /// Grows whenever this process forgets a subject, and with some other changes.
+    pub(super) fn changes(&self) -> u64 {
+        self.lock().changes
+    }
+
     /// To be called before the store is asked.
     pub(super) fn asking(&self) -> Asked {
         Asked { at: Instant::now(), changes: self.lock().changes }

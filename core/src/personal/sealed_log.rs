@@ -77,6 +77,10 @@ impl StoreLayer for SealedLog {
         self.log.returns_what_was_appended()
     }
 
+    fn forgettings(&self) -> u64 {
+        self.log.forgettings() + self.vault.forgettings()
+    }
+
     async fn append(&self, append: Append) -> Result<Appended, AppendError> {
         if !Vault::concerns(&append) {
             return self.log.append(append).await;

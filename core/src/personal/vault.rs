@@ -223,6 +223,11 @@ impl Vault {
         self.cache.age()
     }
 
+    /// How often this vault and its clones have forgotten a subject, at least.
+    pub(super) fn forgettings(&self) -> u64 {
+        self.cache.changes()
+    }
+
     /// True if [`Vault::seal`] has anything to say about the append.
     pub(super) fn concerns(append: &Append) -> bool {
         append.events().any(|event| {

@@ -283,6 +283,13 @@ pub trait EventStore: CheckpointStore + Send + Sync + 'static {
         false
     }
 
+    /// How often this process has forgotten somebody whose data this store shows, at least: what was
+    /// read before it grew may show what is forgotten, so whoever keeps it reads it again. A store that
+    /// wraps another one MUST pass on the other's.
+    fn forgettings(&self) -> u64 {
+        0
+    }
+
     /// How many pages one reader that catches up asks for at a time, while it is busy with another. A
     /// store that wraps another one MUST pass on the other's.
     fn pages_ahead(&self) -> usize {

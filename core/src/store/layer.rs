@@ -141,6 +141,10 @@ pub trait StoreLayer: Send + Sync + 'static {
         false
     }
 
+    fn forgettings(&self) -> u64 {
+        self.inner().forgettings()
+    }
+
     fn pages_ahead(&self) -> usize {
         self.inner().pages_ahead()
     }
@@ -241,6 +245,10 @@ impl<L: StoreLayer> EventStore for L {
 
     fn returns_what_was_appended(&self) -> bool {
         StoreLayer::returns_what_was_appended(self)
+    }
+
+    fn forgettings(&self) -> u64 {
+        StoreLayer::forgettings(self)
     }
 
     fn pages_ahead(&self) -> usize {

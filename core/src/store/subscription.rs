@@ -14,7 +14,9 @@
 //!    have come. They are dropped, and what follows is read anew.
 //! 3. Where the log has gaps a full page ends later, and shares events with the page behind it. What
 //!    was read already is taken off that page.
-//! 4. Pages below the high-water mark never change, so it doesn't matter when one was read.
+//! 4. Pages below the high-water mark never change, so it doesn't matter when one was read. The
+//!    exception is somebody's data that was forgotten since: a page that was asked for before that is
+//!    read anew, once. (Not again and again: a process that forgets many still reads on.)
 
 #[cfg(test)]
 mod tests;
@@ -54,6 +56,8 @@ pub struct Subscription<E = RecordedEvent> {
 /// The page behind `after`, on its way. Dropped, it is no longer read.
 struct ReadAhead<E> {
     after: GlobalPosition,
+    /// [`EventStore::forgettings`] when it was asked for.
+    forgettings: u64,
     page: JoinHandle<Result<Page<E>, ReadError>>,
 }
 
@@ -128,15 +132,16 @@ impl<E: LogEvent> Subscription<E> {
     /// The page that is on its way, or else a fresh one.
     async fn read(&mut self) -> Result<Page<E>, ReadError> {
         while let Some(ahead) = self.ahead.front_mut() {
-            if ahead.after > self.after {
-                self.ahead.clear(); // invariant 2
+            if ahead.after > self.after || ahead.forgettings != self.store.forgettings() {
+                self.ahead.clear(); // invariants 2 and 4
                 break;
             }
-            let asked = ahead.after;
+            let (asked, forgettings) = (ahead.after, ahead.forgettings);
             // Kept until it has come: a dropped call leaves it to the next one.
             let read = (&mut ahead.page).await;
             self.ahead.pop_front();
             match read {
+                Ok(Ok(_)) if forgettings != self.store.forgettings() => {} // invariant 4
                 Ok(Ok(page)) if page.read_to > self.after => return Ok(self.unread(page)),
                 // The log ended here then. It may have grown since.
                 Ok(Ok(_)) => {}
@@ -180,10 +185,10 @@ impl<E: LogEvent> Subscription<E> {
                 }
             };
             let (store, selection) = (self.store.clone(), self.selection.clone());
-            let page_size = self.page_size;
+            let (page_size, forgettings) = (self.page_size, store.forgettings());
             let page =
                 tokio::spawn(async move { E::read(&*store, &selection, after, page_size).await });
-            self.ahead.push_back(ReadAhead { after, page });
+            self.ahead.push_back(ReadAhead { after, forgettings, page });
         }
     }
 

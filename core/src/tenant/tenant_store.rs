@@ -250,6 +250,10 @@ impl EventStore for TenantStore {
         self.inner.returns_what_was_appended()
     }
 
+    fn forgettings(&self) -> u64 {
+        self.inner.forgettings()
+    }
+
     fn pages_ahead(&self) -> usize {
         self.inner.pages_ahead()
     }

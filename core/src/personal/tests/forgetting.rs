@@ -1,13 +1,14 @@
 //! Forgetting a subject: at once here, soon elsewhere, and for ever.
 
 use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::Notify;
 
 use super::*;
-use crate::{AppendError, InvalidAppend};
+use crate::{AppendError, InvalidAppend, Page, ReadError, Subscription};
 
 async fn value(log: &dyn EventStore) -> Option<String> {
     let value: Personal<String> = serde_json::from_str(&last(log).await).unwrap();
@@ -163,6 +164,85 @@ async fn a_key_that_was_on_its_way_when_its_subject_was_forgotten_does_not_stay(
     // That read began before; the next one begins after.
     assert!(reading.await.unwrap().is_some());
     assert!(value(&*log).await.is_none());
+}
+
+/// A log that tells of every page that it has read.
+struct Told {
+    log: Arc<dyn EventStore>,
+    pages: AtomicUsize,
+    page_read: Notify,
+}
+
+#[async_trait]
+impl crate::StoreLayer for Told {
+    fn inner(&self) -> &dyn EventStore {
+        &*self.log
+    }
+
+    async fn read_all(
+        &self,
+        selection: &Selection,
+        after: GlobalPosition,
+        limit: usize,
+    ) -> Result<Page, ReadError> {
+        let page = self.log.read_all(selection, after, limit).await;
+        self.pages.fetch_add(1, Ordering::SeqCst);
+        self.page_read.notify_one();
+        page
+    }
+}
+
+fn revealed(page: &Page) -> Option<String> {
+    let value: Personal<String> = page.events[0].data.to_value().unwrap();
+    value.into_revealed()
+}
+
+#[tokio::test]
+async fn a_page_that_was_read_ahead_shows_nobody_who_was_forgotten_meanwhile() {
+    let house = House::new();
+    for _ in 0..4 {
+        house.append(&Personal::of("ann", "Harbour".to_owned())).await;
+    }
+    let (pages, page_read) = (AtomicUsize::new(0), Notify::new());
+    let told = Arc::new(Told { log: house.log.clone(), pages, page_read });
+    let mut subscription =
+        Subscription::new(told.clone(), Selection::All, GlobalPosition::START).with_page_size(1);
+    assert!(revealed(&subscription.next_page().await.unwrap()).is_some());
+    while told.pages.load(Ordering::SeqCst) < 3 {
+        told.page_read.notified().await;
+    }
+    // Two pages lie ready, opened.
+    house.vault.forget(&subject("ann")).await.unwrap();
+    for position in 2..=4 {
+        let page = subscription.next_page().await.unwrap();
+        assert_eq!(page.events[0].position, GlobalPosition::new(position));
+        assert_eq!(revealed(&page), None);
+    }
+}
+
+#[tokio::test]
+async fn a_page_that_was_on_its_way_when_somebody_was_forgotten_is_read_anew() {
+    let house = House::new();
+    for who in ["bob", "ann"] {
+        house.append(&Personal::of(who, "Harbour".to_owned())).await;
+    }
+    let keys = Arc::new(LateAnswer {
+        keys: house.keys.clone(),
+        was_asked: Notify::new(),
+        may_answer: Notify::new(),
+    });
+    let vault = Vault::new(keys.clone(), master());
+    let log = Arc::new(SealedLog::new(house.raw.clone(), vault.clone()));
+    let mut subscription =
+        Subscription::new(log, Selection::All, GlobalPosition::START).with_page_size(1);
+    keys.may_answer.notify_one();
+    assert!(revealed(&subscription.next_page().await.unwrap()).is_some());
+    keys.was_asked.notified().await;
+    // The page with bob's data came; the one with ann's waits for her key.
+    keys.was_asked.notified().await;
+    vault.forget(&subject("ann")).await.unwrap();
+    keys.may_answer.notify_one();
+    assert_eq!(revealed(&subscription.next_page().await.unwrap()), None);
 }
 
 /// A store of keys that can't be reached, or that answers less than it was asked.
