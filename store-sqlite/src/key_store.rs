@@ -136,15 +136,27 @@ async fn forget(connections: &Connections, subject: &Subject) -> Result<(), KeyS
             .execute(&mut *transaction)
             .await?;
         transaction.commit().await?;
-        // It is forgotten; that the keys leave the write-ahead log at once is a courtesy, which a
-        // reader that is still in it may refuse.
-        let emptied = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(connection).await;
-        if let Err(error) = emptied {
-            tracing::debug!(%error, "the write-ahead log could not be emptied");
-        }
-        Ok(())
+        empty_write_ahead_log(connection).await
     };
     write(connections, "forgetting a subject", forgetting).await
+}
+
+/// Has the keys leave the write-ahead log as well. The subject is forgotten without it: a courtesy,
+/// which a reader that is still in that log may refuse. So nobody waits for that reader, and least of
+/// all those that want to write.
+async fn empty_write_ahead_log(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    let patience: i64 =
+        sqlx::query_scalar("PRAGMA busy_timeout").fetch_one(&mut *connection).await?;
+    sqlx::query("PRAGMA busy_timeout = 0").execute(&mut *connection).await?;
+    let emptied = sqlx::query_scalar("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut *connection);
+    match emptied.await {
+        Ok(0_i64) => {}
+        Ok(_) => tracing::debug!("the write-ahead log was not emptied: somebody reads it"),
+        Err(error) => tracing::debug!(%error, "the write-ahead log could not be emptied"),
+    }
+    // Part of the statement's text: a pragma takes no parameters.
+    let waits_again = format!("PRAGMA busy_timeout = {patience}");
+    sqlx::query(sqlx::AssertSqlSafe(waits_again)).execute(connection).await.map(drop)
 }
 
 /// Replaces how a key is wrapped, if it still is what the caller read.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use highwater_core::{
     Append, CheckpointError, CheckpointStore, EventId, EventStore, ExpectedVersion, GlobalPosition,
-    NewEvent, ReadError, Selection, StreamId,
+    KeyState, NewEvent, ReadError, Selection, StreamId, Subject,
 };
 use highwater_store_sqlite::{OpenError, SqliteFault, SqliteOptions, SqliteStore};
 use sqlx::sqlite::SqliteConnectOptions;
@@ -275,4 +275,29 @@ async fn an_event_that_is_damaged_is_named_and_those_before_it_can_be_read() {
     assert!(!error.is_retryable());
     let before = store.read_all(&Selection::All, GlobalPosition::START, 2).await;
     assert_eq!(before.expect("two whole events").events.len(), 2);
+}
+
+/// Somebody who reads a backup, say. The write-ahead log can't be emptied meanwhile, and that is no
+/// reason to hold the writer's place.
+#[tokio::test]
+async fn forgetting_waits_for_no_reader_of_the_file() {
+    use highwater_core::KeyStore;
+
+    let directory = directory();
+    let path = directory.path().join("log.db");
+    let patient = SqliteOptions::new().with_lock_timeout(Duration::from_secs(600));
+    let store = SqliteStore::open_with(&path, patient).await.expect("a log");
+    store.append(append("a", 10)).await.expect("an append");
+    let mut reader = foreign(&path).await;
+    let mut reading = reader.begin().await.expect("a transaction");
+    let read = sqlx::query("SELECT count(*) FROM highwater_events");
+    read.execute(&mut *reading).await.expect("a read");
+    let ann = Subject::new("ann").expect("a subject");
+    let forgotten =
+        tokio::time::timeout(Duration::from_secs(60), KeyStore::forget(&*store, &ann)).await;
+    forgotten.expect("it waits for nobody").expect("it is forgotten");
+    let newest = KeyStore::newest(&*store, &[ann]).await;
+    assert_eq!(newest.expect("its state"), [KeyState::Forgotten]);
+    store.append(append("b", 10)).await.expect("an append");
+    reading.rollback().await.expect("the end of the read");
 }

@@ -7,6 +7,9 @@
 //!    counts up under the lock, and what was asked of the store before that is not taken in.
 //! 3. So does [`KeyCache::drop_subject`]: once this process has given a subject a newer key, no older
 //!    one is taken for the newest.
+//! 4. From before the store is told to forget a subject until it has said that it did, no key of that
+//!    subject is kept here: each use asks the store. Where nobody waits for what it says, or it failed,
+//!    that goes on for `age`. So no call that is dropped half-way leaves a key behind.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -46,7 +49,15 @@ impl Entries {
 
 enum Entry {
     Forgotten,
-    Keys { asked: Instant, newest: Option<u32>, keys: BTreeMap<u32, SecretKey> },
+    /// Perhaps forgotten; invariant 4.
+    Doubtful {
+        since: Instant,
+    },
+    Keys {
+        asked: Instant,
+        newest: Option<u32>,
+        keys: BTreeMap<u32, SecretKey>,
+    },
 }
 
 /// When the store was asked: what it answered is as old as that.
@@ -98,6 +109,7 @@ impl KeyCache {
         let mut entries = self.lock();
         match entries.subjects.get(subject)? {
             Entry::Forgotten => Some(None),
+            Entry::Doubtful { .. } => None,
             Entry::Keys { asked, newest, keys } if asked.elapsed() < self.age => {
                 pick(*newest, keys).map(Some)
             }
@@ -117,6 +129,9 @@ impl KeyCache {
         let fresh = || Entry::Keys { asked: asked.at, newest: None, keys: BTreeMap::new() };
         // An entry is as old as the oldest of what it holds; invariant 1.
         let entry = entries.subjects.get_or_insert_mut(name.subject.clone(), fresh);
+        if matches!(entry, Entry::Doubtful { since } if asked.at >= *since + self.age) {
+            *entry = fresh();
+        }
         if let Entry::Keys { newest, keys, .. } = entry {
             if keys.len() >= VERSIONS {
                 keys.pop_first();
@@ -136,6 +151,16 @@ impl KeyCache {
         entries.keep(self.most);
     }
 
+    /// To be called before the store is told to forget the subject.
+    pub(super) fn doubt(&self, subject: &Subject) {
+        let mut entries = self.lock();
+        entries.changes += 1;
+        if !matches!(entries.subjects.peek(subject), Some(Entry::Forgotten)) {
+            entries.subjects.put(subject.clone(), Entry::Doubtful { since: Instant::now() });
+            entries.keep(self.most);
+        }
+    }
+
     /// The subject was forgotten by this process.
     pub(super) fn forget(&self, subject: &Subject) {
         let mut entries = self.lock();
@@ -148,7 +173,7 @@ impl KeyCache {
     pub(super) fn drop_subject(&self, subject: &Subject) {
         let mut entries = self.lock();
         entries.changes += 1;
-        if !matches!(entries.subjects.peek(subject), Some(Entry::Forgotten)) {
+        if matches!(entries.subjects.peek(subject), Some(Entry::Keys { .. })) {
             entries.subjects.pop(subject);
         }
     }
@@ -212,6 +237,25 @@ mod tests {
         let asked = cache.asking();
         cache.forget(&name("a", 1).subject);
         cache.learn(asked, &name("a", 1), SecretKey::from_bytes([1; 32]), true);
+        assert!(matches!(cache.key(&name("a", 1)), Some(None)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_subject_whose_forgetting_nobody_waited_for_is_asked_for_each_time_for_a_while() {
+        let cache = cache(10);
+        learn(&cache, &name("a", 1));
+        cache.doubt(&name("a", 1).subject);
+        for _ in 0..2 {
+            assert!(cache.key(&name("a", 1)).is_none());
+            learn(&cache, &name("a", 1));
+            cache.drop_subject(&name("a", 1).subject);
+        }
+        tokio::time::advance(AGE).await;
+        learn(&cache, &name("a", 1));
+        assert!(matches!(cache.key(&name("a", 1)), Some(Some(_))));
+        cache.doubt(&name("a", 1).subject);
+        cache.learn_forgotten(&name("a", 1).subject);
+        cache.doubt(&name("a", 1).subject);
         assert!(matches!(cache.key(&name("a", 1)), Some(None)));
     }
 

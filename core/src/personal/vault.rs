@@ -87,8 +87,11 @@ impl Vault {
     /// [`KeyStoreError`]: forget it again.
     ///
     /// # Cancel safety
-    /// The subject is forgotten or not: forget it again.
+    /// The subject is forgotten or not: forget it again. If it is, its keys are in this process's
+    /// memory no longer either.
     pub async fn forget(&self, subject: &Subject) -> Result<(), KeyStoreError> {
+        // First, because nobody is left to say it if this call is dropped behind the commit.
+        self.cache.doubt(subject);
         self.keys.forget(subject).await?;
         self.cache.forget(subject);
         Ok(())

@@ -245,6 +245,63 @@ async fn a_page_that_was_on_its_way_when_somebody_was_forgotten_is_read_anew() {
     assert_eq!(revealed(&subscription.next_page().await.unwrap()), None);
 }
 
+/// Keeps the keys in its memory, and is in no hurry to say that it has deleted some.
+struct SlowToForget {
+    keys: Arc<MemoryKeyStore>,
+    has_forgotten: Notify,
+}
+
+#[async_trait]
+impl KeyStore for SlowToForget {
+    async fn newest(&self, subjects: &[Subject]) -> Result<Vec<KeyState>, KeyStoreError> {
+        self.keys.newest(subjects).await
+    }
+
+    async fn find(&self, names: &[KeyName]) -> Result<Vec<KeyState>, KeyStoreError> {
+        self.keys.find(names).await
+    }
+
+    async fn add(&self, keys: &[StoredKey]) -> Result<Vec<KeyState>, KeyStoreError> {
+        self.keys.add(keys).await
+    }
+
+    async fn forget(&self, subject: &Subject) -> Result<(), KeyStoreError> {
+        self.keys.forget(subject).await?;
+        self.has_forgotten.notify_one();
+        std::future::pending().await
+    }
+
+    async fn rewrap(&self, old: &StoredKey, new: &WrappedKey) -> Result<bool, KeyStoreError> {
+        self.keys.rewrap(old, new).await
+    }
+
+    async fn not_wrapped_by(
+        &self,
+        master: &str,
+        after: Option<&KeyName>,
+        limit: usize,
+    ) -> Result<Vec<StoredKey>, KeyStoreError> {
+        self.keys.not_wrapped_by(master, after, limit).await
+    }
+}
+
+/// A client that hangs up between the deletion of its keys and the answer.
+#[tokio::test]
+async fn a_forgetting_that_is_dropped_behind_its_commit_leaves_no_key_in_memory() {
+    let house = House::new();
+    let keys = Arc::new(SlowToForget { keys: house.keys.clone(), has_forgotten: Notify::new() });
+    let vault = Vault::new(keys.clone(), master());
+    let log = SealedLog::new(house.raw.clone(), vault.clone());
+    log.append(append(&Personal::of("ann", "Harbour".to_owned()))).await.unwrap();
+    assert!(value(&log).await.is_some());
+    let ann = subject("ann");
+    tokio::select! {
+        _ = vault.forget(&ann) => panic!("it never answers"),
+        () = keys.has_forgotten.notified() => {}
+    }
+    assert!(value(&log).await.is_none());
+}
+
 /// A store of keys that can't be reached, or that answers less than it was asked.
 struct Gone {
     is_silent: bool,
