@@ -32,6 +32,7 @@
 //! | `ReadError::Refused` | `a_stream_of_another_tenant_is_refused_wherever_it_is_named` |
 //! | `CheckpointError::Fenced` | `a_former_claimant_is_fenced_and_changes_nothing` |
 //! | `CheckpointError::Unavailable` | `a_log_that_is_gone_can_not_be_read` |
+//! | `CheckpointError::Refused` | `a_sealed_state_opens_in_its_own_place_only_and_that_place_is_told` |
 //! | `CommandError::Rejected` | `an_aggregate_says_no` |
 //! | `CommandError::Contended` | `a_command_that_is_always_overtaken_is_contended` |
 //! | `CommandError::IdTaken` | `a_command_id_that_was_used_for_something_else_is_taken` |

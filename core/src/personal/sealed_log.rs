@@ -14,6 +14,7 @@ use async_trait::async_trait;
 
 use super::context::Context;
 use super::sealed_snapshots::SealedSnapshots;
+use super::vault::SealStateError;
 use super::{OpenError, SealError, Vault};
 use crate::{
     Append, AppendError, Appended, CheckpointError, Claim, EventId, EventStore, GlobalPosition,
@@ -130,7 +131,8 @@ impl StoreLayer for SealedLog {
         if let Some(state) = claim.state.take() {
             let context = Context::consumer(self.log.tenant(), consumer);
             let opened = self.vault.open_state(context, consumer, state).await;
-            claim.state = Some(opened.map_err(|error| not_moved(consumer, error))?);
+            let failed = |error: OpenError| not_moved(consumer, error.is_retryable(), error);
+            claim.state = Some(opened.map_err(failed)?);
         }
         Ok(claim)
     }
@@ -146,7 +148,10 @@ impl StoreLayer for SealedLog {
             Some(state) => {
                 let context = Context::consumer(self.log.tenant(), &claim.consumer);
                 let sealed = self.vault.seal_state(context, state).await;
-                sealed.map_err(|error| not_moved(&claim.consumer, error))?
+                let consumer = &claim.consumer;
+                let failed =
+                    |error: SealStateError| not_moved(consumer, error.is_retryable(), error);
+                sealed.map_err(failed)?
             }
         };
         self.log.advance(claim, position, sealed.as_ref().or(state)).await
@@ -164,7 +169,13 @@ fn not_read(error: OpenError) -> ReadError {
 
 fn not_moved(
     consumer: &str,
+    is_retryable: bool,
     source: impl std::error::Error + Send + Sync + 'static,
 ) -> CheckpointError {
-    CheckpointError::Unavailable { consumer: consumer.to_owned(), source: Box::new(source) }
+    let (consumer, source) = (consumer.to_owned(), Box::new(source));
+    if is_retryable {
+        CheckpointError::Unavailable { consumer, source }
+    } else {
+        CheckpointError::Refused { consumer, source }
+    }
 }

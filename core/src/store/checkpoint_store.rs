@@ -27,6 +27,16 @@ pub enum CheckpointError {
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
+    /// The state beside the checkpoint can't be stored, or what is stored there can't be read: another
+    /// try would end the same way. The checkpoint has not moved.
+    #[error("the state beside the checkpoint of consumer {consumer:?} is refused")]
+    Refused {
+        /// The consumer.
+        consumer: String,
+        /// What is wrong with the state.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
 }
 
 impl CheckpointError {
@@ -81,7 +91,8 @@ pub trait CheckpointStore: Send + Sync {
     /// Takes the consumer over from whoever had it.
     ///
     /// # Errors
-    /// [`CheckpointError::Unavailable`].
+    /// [`CheckpointError::Unavailable`], or [`CheckpointError::Refused`] if the stored state can't be
+    /// read; the former epoch may have ended.
     ///
     /// # Cancel safety
     /// A claim that was dropped in flight may have ended the former one's epoch; claim again.

@@ -149,6 +149,9 @@ impl TenantStore {
             CheckpointError::Unavailable { source, .. } => {
                 CheckpointError::Unavailable { consumer, source }
             }
+            CheckpointError::Refused { source, .. } => {
+                CheckpointError::Refused { consumer, source }
+            }
         }
     }
 }

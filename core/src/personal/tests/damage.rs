@@ -7,8 +7,8 @@ use base64::prelude::{BASE64_STANDARD, Engine};
 
 use super::*;
 use crate::{
-    AppendError, CheckpointStore, InvalidAppend, Payload, ReadError, Snapshot, SnapshotError,
-    StateSchema,
+    AppendError, CheckpointError, CheckpointStore, InvalidAppend, Payload, ReadError, Snapshot,
+    SnapshotError, StateSchema,
 };
 
 /// Reads the log as another process with this master key does, which must fail.
@@ -170,6 +170,12 @@ async fn a_sealed_state_opens_in_its_own_place_only_and_that_place_is_told() {
     house.raw.advance(&claim, at, Some(&stolen)).await.unwrap();
     let error = house.log.claim("doors").await.unwrap_err();
     assert!(is_not_authentic_in(&error, "doors"), "{error:?}");
+    // It won't open later either: whoever tried it again would never stop.
+    assert!(matches!(error, CheckpointError::Refused { .. }) && !error.is_retryable(), "{error:?}");
+    let claim = house.log.claim("windows").await.unwrap();
+    let reserved = Payload::from_value(&serde_json::json!({ "$sealed": 1 })).unwrap();
+    let error = house.log.advance(&claim, at, Some(&reserved)).await.unwrap_err();
+    assert!(matches!(error, CheckpointError::Refused { .. }) && !error.is_retryable(), "{error:?}");
 
     let event = events(&*house.raw).await.remove(0);
     let snapshot = Snapshot {
