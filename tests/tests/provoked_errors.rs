@@ -99,10 +99,10 @@
 //! | `NodeError::Malformed` | `nodes_that_no_vault_writes_are_malformed` |
 //! | `NodeError::TooDeep` | `what_is_sealed_in_each_other_without_end_is_too_deep` |
 //! | `NodeError::NoKey` | `a_key_that_was_never_there_is_not_taken_for_a_forgotten_one` |
-//! | `NodeError::Wrapped` | `keys_of_a_master_that_is_not_at_hand_open_nothing_until_it_is` |
+//! | `NodeError::Wrapped` | `the_wrong_master_key_is_told_with_the_position_that_it_fails_at` |
 //! | `NodeError::NotAuthentic` | `changed_text_is_not_authentic_and_its_position_is_told` |
 //! | `OpenError::Key` | `without_the_store_of_keys_nothing_is_sealed_opened_rotated_or_forgotten` |
-//! | `OpenError::Event` | `keys_of_a_master_that_is_not_at_hand_open_nothing_until_it_is` |
+//! | `OpenError::Event` | `changed_text_is_not_authentic_and_its_position_is_told` |
 //! | `OpenError::State` | `a_sealed_state_opens_in_its_own_place_only_and_that_place_is_told` |
 //! | `ForgetError::NoVault` | `without_a_vault_personal_data_is_refused` |
 //! | `ForgetError::OtherTenant` | `a_tenant_names_no_other_tenants_subject` |

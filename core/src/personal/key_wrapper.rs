@@ -26,8 +26,12 @@ impl fmt::Debug for WrappedKey {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WrapError {
-    /// A master key that isn't at hand wraps the key.
-    #[error("master key {master:?} is not at hand; give it to the vault as an older one")]
+    /// A master key that isn't at hand wraps the key. Another process may have been given it before
+    /// this one, so it counts as something that passes.
+    #[error(
+        "master key {master:?} is not at hand; give it to this process too, behind the one that is \
+         to wrap new keys"
+    )]
     UnknownMaster {
         /// Its name.
         master: String,
@@ -52,7 +56,10 @@ impl WrapError {
     /// True if the same may succeed later.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Unavailable { .. })
+        match self {
+            Self::UnknownMaster { .. } | Self::Unavailable { .. } => true,
+            Self::Refused { .. } => false,
+        }
     }
 }
 

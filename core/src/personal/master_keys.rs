@@ -40,9 +40,11 @@ pub enum InvalidMasterKey {
 
 /// Master keys, each under a name: one wraps new keys, the older ones still open what they wrapped.
 ///
-/// To replace a master key: give the new one as the current and the old one as an older key to every
-/// process, call [`Vault::rewrap`](super::Vault::rewrap), then destroy the old one. A copy of the
-/// database from before that moment then opens nothing any more.
+/// To replace a master key, restart every process twice: first with the new one as an *older* key, so
+/// that all can open what it wraps, then with the new one as the current and the old one as an older
+/// key. Then call [`Vault::rewrap`](super::Vault::rewrap) and destroy the old one. A copy of the
+/// database from before that moment then opens nothing any more. In one round, a process that still
+/// has the old one alone pauses at what the others seal ([`WrapError::UnknownMaster`]).
 ///
 /// # Examples
 /// ```

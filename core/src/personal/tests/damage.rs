@@ -16,14 +16,15 @@ async fn failure(house: &House, master: MasterKeys) -> ReadError {
     let log = SealedLog::new(house.raw.clone(), Vault::new(house.keys.clone(), master));
     let read = log.read_all(&Selection::All, GlobalPosition::START, 10).await;
     let error = read.unwrap_err();
-    let mut told = format!("{error} {error:?}");
-    let mut source = error.source();
-    while let Some(error) = source {
-        told += &format!(" {error}");
-        source = error.source();
-    }
+    let told = format!("{error:?} {}", in_full(&error));
     assert!(!told.contains("Harbour") && !told.contains("ann"), "{told}");
     error
+}
+
+/// An error with its causes.
+fn in_full(error: &dyn Error) -> String {
+    let causes = std::iter::successors(error.source(), |error| (*error).source());
+    causes.fold(error.to_string(), |told, error| format!("{told}: {error}"))
 }
 
 fn cause(error: &ReadError) -> (GlobalPosition, &NodeError) {
@@ -106,9 +107,29 @@ async fn the_wrong_master_key_is_told_with_the_position_that_it_fails_at() {
     assert_eq!(position, GlobalPosition::new(2));
     let NodeError::Wrapped { source, .. } = wrapped else { panic!("{wrapped:?}") };
     assert!(matches!(**source, WrapError::Refused { .. }));
-    let error = failure(&house, MasterKeys::new("b", SecretKey::from_bytes([1; 32]))).await;
-    let NodeError::Wrapped { source, .. } = cause(&error).1 else { panic!() };
-    assert!(matches!(**source, WrapError::UnknownMaster { .. }));
+}
+
+/// In the middle of a restart of all processes with a new master key.
+#[tokio::test]
+async fn a_master_key_that_others_were_given_first_is_waited_for() {
+    let house = House::new();
+    let secret = |byte| SecretKey::from_bytes([byte; 32]);
+    let both = MasterKeys::new("new", secret(1)).with_older("test", secret(42));
+    let restarted = SealedLog::new(house.raw.clone(), Vault::new(house.keys.clone(), both));
+    restarted.append(append(&Personal::of("ann", "Harbour Street"))).await.unwrap();
+    let error = failure(&house, master()).await;
+    assert!(error.is_retryable() && in_full(&error).contains("\"new\""), "{error:?}");
+    let error = house.log.append(append(&Personal::of("ann", "Hill"))).await.unwrap_err();
+    assert!(matches!(error, AppendError::Unavailable { .. }) && error.is_retryable(), "{error:?}");
+    assert!(in_full(&error).contains("give it to this process"), "{error:?}");
+    assert_eq!(events(&*house.raw).await.len(), 1);
+    // A process that was given it as an older key goes on, and still wraps with the old one.
+    let first_round = master().with_older("new", secret(1));
+    let log = SealedLog::new(house.raw.clone(), Vault::new(house.keys.clone(), first_round));
+    log.append(append(&Personal::of("bob", "Hill"))).await.unwrap();
+    let of_bob = events(&*house.raw).await.pop().unwrap();
+    assert!(house.vault.open_event(of_bob).await.is_ok());
+    assert!(last(&restarted).await.contains("Hill"));
 }
 
 #[tokio::test]
