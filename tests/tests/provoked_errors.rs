@@ -92,6 +92,7 @@
 //! | `InvalidMasterKey::NameTwice` | `master_keys_are_read_from_text_and_never_shown` |
 //! | `KeyError::Store` | `without_the_store_of_keys_nothing_is_sealed_opened_rotated_or_forgotten` |
 //! | `KeyError::Wrap` | `keys_of_a_master_that_is_not_at_hand_open_nothing_until_it_is` |
+//! | `KeyError::NotRewrapped` | `a_key_that_does_not_open_keeps_no_other_under_the_old_master_key` |
 //! | `SealError::Invalid` | `a_reserved_key_in_data_of_ones_own_is_never_sealed` |
 //! | `SealError::OtherTenant` | `a_tenant_names_no_other_tenants_subject` |
 //! | `SealError::Key` | `without_the_store_of_keys_nothing_is_sealed_opened_rotated_or_forgotten` |

@@ -14,7 +14,7 @@ use super::sealing::{NewestKeys, Sealing, Unsealable};
 use super::vault_keys::KEYS_AT_ONCE;
 use super::{
     ForgetError, KeyError, KeyState, KeyStore, KeyStoreError, KeyWrapper, NodeError, OpenError,
-    SealError, Subject,
+    SealError, SecretKey, StoredKey, Subject, WrapError,
 };
 use crate::{Append, EventId, InvalidAppend, Payload, RecordedEvent, TenantId};
 
@@ -139,29 +139,43 @@ impl Vault {
     /// Wraps all keys with the current master key that another one still wraps; returns how many.
     /// Afterwards the others can be destroyed. It may be called again at any time.
     ///
+    /// A key that doesn't open is passed over and told at the end: all others are wrapped by then.
+    ///
     /// # Errors
-    /// [`KeyError`]; what was wrapped before it stays so.
+    /// [`KeyError::NotRewrapped`] names the first key that was passed over; destroy no master key
+    /// then. Any other [`KeyError`] ends it where it stands. What was wrapped before stays so.
     ///
     /// # Cancel safety
     /// Every key stays readable: call it again.
     pub async fn rewrap(&self) -> Result<u64, KeyError> {
-        let (mut after, mut rewrapped) = (None, 0);
+        let (mut after, mut rewrapped, mut passed_over) = (None, 0, None);
         loop {
             let master = self.wrapper.current();
             let page = self.keys.not_wrapped_by(master, after.as_ref(), KEYS_AT_ONCE).await;
             let page = page.map_err(KeyError::Store)?;
-            let Some(last) = page.last() else {
-                return Ok(rewrapped);
-            };
+            let Some(last) = page.last() else { break };
             after = Some(last.name.clone());
             for old in &page {
-                let secret = self.unwrap(old).await.map_err(KeyError::Wrap)?;
-                let wrapped = self.wrapper.wrap(&old.name, &secret).await;
-                let wrapped = wrapped.map_err(|error| KeyError::Wrap(Arc::new(error)))?;
-                let is_done = self.keys.rewrap(old, &wrapped).await.map_err(KeyError::Store)?;
-                rewrapped += u64::from(is_done);
+                match self.unwrap(old).await {
+                    Ok(secret) => rewrapped += u64::from(self.rewrap_key(old, &secret).await?),
+                    // The service is away: the other keys would fare no better.
+                    Err(error) if matches!(*error, WrapError::Unavailable { .. }) => {
+                        return Err(KeyError::Wrap(error));
+                    }
+                    Err(error) => drop(passed_over.get_or_insert((old.name.clone(), error))),
+                }
             }
         }
+        match passed_over {
+            None => Ok(rewrapped),
+            Some((key, source)) => Err(KeyError::NotRewrapped { key, rewrapped, source }),
+        }
+    }
+
+    async fn rewrap_key(&self, old: &StoredKey, secret: &SecretKey) -> Result<bool, KeyError> {
+        let wrapped = self.wrapper.wrap(&old.name, secret).await;
+        let wrapped = wrapped.map_err(|error| KeyError::Wrap(Arc::new(error)))?;
+        self.keys.rewrap(old, &wrapped).await.map_err(KeyError::Store)
     }
 
     /// Opens what is sealed in events: read from a raw log, or brought by a broker. Data of a

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::node::NotANode;
-use super::{KeyStoreError, WrapError};
+use super::{KeyName, KeyStoreError, WrapError};
 use crate::{EventId, GlobalPosition, InvalidAppend, TenantId};
 
 /// A subject's key can't be had.
@@ -16,6 +16,21 @@ pub enum KeyError {
     /// A key could not be wrapped or unwrapped.
     #[error("a subject's key could not be wrapped or unwrapped")]
     Wrap(#[source] Arc<WrapError>),
+    /// A key doesn't open, so it could not be wrapped anew. All others were.
+    #[error(
+        "key {} of a subject does not open and is wrapped as before, {rewrapped} others were wrapped \
+         anew; keep the master keys that it may need",
+        .key.version
+    )]
+    NotRewrapped {
+        /// The first one, if there are several.
+        key: KeyName,
+        /// How many others were wrapped anew.
+        rewrapped: u64,
+        /// Why it doesn't open.
+        #[source]
+        source: Arc<WrapError>,
+    },
 }
 
 impl KeyError {
@@ -25,6 +40,7 @@ impl KeyError {
         match self {
             Self::Store(_) => true,
             Self::Wrap(error) => error.is_retryable(),
+            Self::NotRewrapped { source, .. } => source.is_retryable(),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use highwater::sqlite::SqliteStore;
 use highwater::{
     Append, ForgetError, Highwater, InvalidAppend, KeyError, MasterKeys, MemoryKeyStore, NewEvent,
-    NodeError, OpenError, Personal, SealError, SecretKey, Selection, Subject, Vault, WrapError,
+    OpenError, Personal, SealError, SecretKey, Selection, Subject, Vault, WrapError,
 };
 use highwater_tests::conformance::log::given::{appended, everything, stream, to_any};
 use tempfile::TempDir;
@@ -86,7 +86,7 @@ async fn keys_of_a_master_that_is_not_at_hand_open_nothing_until_it_is() {
     let house = House::new().await;
     let vault = house.vault(master("2027"));
     let error = vault.rewrap().await.expect_err("the older master is not at hand");
-    let KeyError::Wrap(source) = &error else { panic!("{error:?}") };
+    let KeyError::NotRewrapped { rewrapped: 0, source, .. } = &error else { panic!("{error:?}") };
     assert!(matches!(&**source, WrapError::UnknownMaster { master } if master == "2026"));
     assert!(error.is_retryable());
     let error = house.open(&vault).await.expect_err("the key is wrapped");

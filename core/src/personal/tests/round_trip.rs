@@ -142,6 +142,28 @@ async fn a_master_key_can_be_replaced_and_the_old_one_destroyed() {
 }
 
 #[tokio::test]
+async fn a_key_that_does_not_open_keeps_no_other_under_the_old_master_key() {
+    let house = House::new();
+    for person in ["bob", "cid"] {
+        house.append(&Personal::of(person, "Harbour")).await;
+    }
+    let name = KeyName { subject: subject("ann"), version: 1 };
+    let wrapped = WrappedKey { master: "test".into(), bytes: vec![0; 72] };
+    house.keys.add(&[StoredKey { name: name.clone(), wrapped }]).await.unwrap();
+    let newer = || MasterKeys::new("newer", SecretKey::from_bytes([1; 32]));
+    let both = newer().with_older("test", SecretKey::from_bytes([42; 32]));
+    let error = Vault::new(house.keys.clone(), both).rewrap().await.unwrap_err();
+    let KeyError::NotRewrapped { key, rewrapped: 2, source } = &error else { panic!("{error:?}") };
+    assert_eq!(*key, name);
+    assert!(matches!(**source, WrapError::Refused { .. }) && !error.is_retryable());
+    assert!(!format!("{error} {error:?}").contains("ann"));
+    let left = house.keys.not_wrapped_by("newer", None, 9).await.unwrap();
+    assert_eq!(left.into_iter().map(|key| key.name).collect::<Vec<_>>(), [name]);
+    let with_newer = SealedLog::new(house.raw.clone(), Vault::new(house.keys.clone(), newer()));
+    assert!(last(&with_newer).await.contains("Harbour"));
+}
+
+#[tokio::test]
 async fn states_beside_checkpoints_and_in_snapshots_are_sealed_too() {
     let house = House::new();
     house.append(&1).await;
