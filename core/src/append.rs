@@ -2,10 +2,9 @@
 
 use jiff::Timestamp;
 
-use crate::personal::marker::PERSONAL;
 use crate::{
-    AppendCondition, EventId, ExpectedVersion, GlobalPosition, NewEvent, RecordedEvent, StreamId,
-    StreamVersion,
+    AppendCondition, EventId, ExpectedVersion, GlobalPosition, NewEvent, NotSealed, RecordedEvent,
+    StreamId, StreamVersion,
 };
 
 /// The most bytes that the data of one append may have, over all of its events.
@@ -189,10 +188,15 @@ impl Append {
     /// What reaches a store is sealed: nobody writes personal data in plain text by forgetting the
     /// vault.
     fn validate_privacy(&self) -> Result<(), InvalidAppend> {
-        match self.events().find(|event| PERSONAL.is_in(event.data.as_json())) {
-            Some(event) => Err(InvalidAppend::UnsealedPersonalData { event: event.id }),
-            None => Ok(()),
+        for event in self.events() {
+            event.data.check_sealed().map_err(|problem| match problem {
+                NotSealed::Plain => InvalidAppend::UnsealedPersonalData { event: event.id },
+                NotSealed::Reserved => {
+                    InvalidAppend::ReservedKey { event: event.id, key: "$sealed" }
+                }
+            })?;
         }
+        Ok(())
     }
 
     fn validate_size(&self) -> Result<(), InvalidAppend> {

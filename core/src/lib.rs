@@ -56,7 +56,7 @@ pub use identifier::{CommandId, CorrelationId, EventId};
 pub use metadata::Metadata;
 pub use new_event::{EventType, NewEvent};
 pub use payload::{InvalidPayload, Payload};
-pub use personal::{InvalidSubject, Personal, PersonalData, Subject};
+pub use personal::{InvalidSubject, NotSealed, Personal, PersonalData, Subject};
 pub use raw_event::RawEvent;
 pub use recorded_event::RecordedEvent;
 pub use selection::{Query, QueryItem, Selection};

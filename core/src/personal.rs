@@ -10,9 +10,11 @@
 pub(crate) mod marker;
 #[cfg(feature = "runtime")]
 mod node;
+mod not_sealed;
 mod subject;
 mod value;
 
+pub use not_sealed::NotSealed;
 pub use subject::{InvalidSubject, Subject};
 pub use value::{Personal, PersonalData};
 

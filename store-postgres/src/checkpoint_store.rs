@@ -50,6 +50,7 @@ impl CheckpointStore for PostgresStore {
         position: GlobalPosition,
         state: Option<&Payload>,
     ) -> Result<(), CheckpointError> {
+        claim.validate(state)?;
         let consumer = claim.consumer.as_str();
         let unavailable = |source| unavailable(consumer, source);
         let client = self.reads.get().await.map_err(|error| unavailable(Box::new(error)))?;

@@ -73,6 +73,7 @@ impl SnapshotStore for PostgresStore {
         snapshot: &Snapshot,
         keep: NonZeroUsize,
     ) -> Result<(), SnapshotError> {
+        snapshot.validate()?;
         let stream = &snapshot.stream;
         let client = self.snapshot_client(stream).await?;
         let (id, name) = (stream.as_str(), snapshot.schema.name.as_ref());

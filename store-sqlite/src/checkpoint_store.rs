@@ -54,6 +54,7 @@ pub(crate) async fn advance(
     position: GlobalPosition,
     state: Option<&Payload>,
 ) -> Result<(), CheckpointError> {
+    claim.validate(state)?;
     let failed = |fault: SqliteFault| fault.of_checkpoint(&claim.consumer);
     let mut writer = connections.writer().await.map_err(failed)?;
     // The epoch is compared where the row is written: a check before it would let a zombie through.

@@ -75,6 +75,7 @@ pub(crate) async fn save(
     snapshot: &Snapshot,
     keep: NonZeroUsize,
 ) -> Result<(), SnapshotError> {
+    snapshot.validate()?;
     let failed = |fault: SqliteFault| fault.of_snapshot(&snapshot.stream);
     let mut writer = connections.writer().await.map_err(failed)?;
     match write(&mut writer.connection, snapshot, keep).await {

@@ -62,6 +62,15 @@ pub(super) fn read<'a, B: Deserialize<'a>>(body: &'a str) -> Result<B, NotANode>
     serde_json::from_str(body).map_err(|_| NotANode)
 }
 
+/// Reads a sealed node's inside: a key and what it sealed, or that its subject was forgotten.
+pub(super) fn read_sealed(body: &str) -> Result<Sealed<'_>, NotANode> {
+    let sealed: Sealed<'_> = read(body)?;
+    match (sealed.key, &sealed.data, sealed.forgotten) {
+        (Some(_), Some(_), false) | (None, None, true) => Ok(sealed),
+        _ => Err(NotANode),
+    }
+}
+
 /// Writes a node.
 pub(super) fn write(out: &mut String, marker: &Marker, body: &impl Serialize) {
     // Text and numbers: nothing that JSON could refuse.

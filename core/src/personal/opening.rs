@@ -47,15 +47,11 @@ impl Opening<'_> {
         if depth == MAX_DEPTH {
             return Err(NodeError::TooDeep);
         }
-        let Sealed { subject, key, data, forgotten } = node::read(body)?;
+        let Sealed { subject, key, data, .. } = node::read_sealed(body)?;
         let owner = Subject::new(&subject).map_err(|_| NodeError::Malformed)?;
-        let (version, data) = match (key, data) {
-            (None, None) if forgotten => {
-                write_forgotten(out, subject);
-                return Ok(());
-            }
-            (Some(version), Some(data)) if !forgotten => (version, data),
-            _ => return Err(NodeError::Malformed),
+        let (Some(version), Some(data)) = (key, data) else {
+            write_forgotten(out, subject);
+            return Ok(());
         };
         let name = KeyName { subject: owner, version };
         match self.keys.get(&name) {

@@ -60,6 +60,19 @@ pub struct Claim {
     pub state: Option<Payload>,
 }
 
+impl Claim {
+    /// Checks a state that no store may keep beside the checkpoint.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Refused`]: it holds personal data that isn't sealed.
+    pub fn validate(&self, state: Option<&Payload>) -> Result<(), CheckpointError> {
+        state.map_or(Ok(()), Payload::check_sealed).map_err(|problem| CheckpointError::Refused {
+            consumer: self.consumer.clone(),
+            source: Box::new(problem),
+        })
+    }
+}
+
 /// Who holds a consumer's place and how far they have come, as anybody may see it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Standing {
@@ -82,6 +95,7 @@ pub struct Standing {
 /// - `advance` MUST change nothing and return `Fenced` if the claim's epoch isn't the latest one.
 /// - A checkpoint MUST NOT move backwards: advancing to where it stands or before only stores the
 ///   state.
+/// - `advance` MUST NOT store a state that [`Claim::validate`] refuses.
 /// - Every `advance` that succeeds MUST raise [`Standing::beats`], wherever it advances to. One that
 ///   is refused MUST NOT.
 /// - `standing` MUST show what the latest claim or `advance` that returned has stored, and change

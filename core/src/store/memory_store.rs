@@ -275,6 +275,7 @@ impl CheckpointStore for MemoryStore {
         position: GlobalPosition,
         state: Option<&Payload>,
     ) -> Result<(), CheckpointError> {
+        claim.validate(state)?;
         let mut log = self.log();
         let stored = log
             .checkpoints
@@ -320,6 +321,7 @@ impl SnapshotStore for MemoryStore {
         snapshot: &Snapshot,
         keep: NonZeroUsize,
     ) -> Result<(), SnapshotError> {
+        snapshot.validate()?;
         self.snapshots.save(snapshot, keep);
         Ok(())
     }

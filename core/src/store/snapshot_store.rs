@@ -33,6 +33,19 @@ pub struct Snapshot {
     pub taken_at: Timestamp,
 }
 
+impl Snapshot {
+    /// Checks what no store may keep.
+    ///
+    /// # Errors
+    /// [`SnapshotError::Refused`]: the state holds personal data that isn't sealed.
+    pub fn validate(&self) -> Result<(), SnapshotError> {
+        self.data.check_sealed().map_err(|problem| SnapshotError::Refused {
+            stream: self.stream.clone(),
+            source: Box::new(problem),
+        })
+    }
+}
+
 /// Why a snapshot could not be loaded, saved or deleted. Commands don't fail by it, except those to a
 /// stream whose beginning was removed.
 #[derive(Debug, thiserror::Error)]
@@ -95,6 +108,7 @@ impl SnapshotError {
 ///    that can be read, and MUST NOT keep those below it from being loaded.
 /// 7. A snapshot may be lost at any time, but never half of one: each is whole or absent. (A
 ///    stream whose beginning was removed is lost with its last one: keep them as safe as the log then.)
+/// 8. A snapshot that [`Snapshot::validate`] refuses MUST NOT be saved.
 ///
 /// The conformance suite checks each.
 #[async_trait]

@@ -65,6 +65,7 @@ macro_rules! enrol_personal_data {
                     a_saga_goes_on_when_the_subject_in_its_state_is_forgotten,
                     a_projection_sees_opened_data_and_a_relay_sealed_data,
                     without_a_vault_personal_data_is_refused,
+                    without_a_vault_no_state_is_kept_unsealed,
                 }
                 tenants {
                     forgetting_a_subject_for_one_tenant_leaves_the_others_readable,

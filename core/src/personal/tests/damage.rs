@@ -3,12 +3,13 @@
 use std::error::Error;
 use std::num::NonZeroUsize;
 
+use async_trait::async_trait;
 use base64::prelude::{BASE64_STANDARD, Engine};
 
 use super::*;
 use crate::{
-    AppendError, CheckpointError, CheckpointStore, InvalidAppend, Payload, ReadError, Snapshot,
-    SnapshotError, StateSchema,
+    AppendError, CheckpointError, CheckpointStore, InvalidAppend, Page, Payload, ReadError,
+    Snapshot, SnapshotError, StateSchema,
 };
 
 /// Reads the log as another process with this master key does, which must fail.
@@ -145,9 +146,39 @@ async fn nodes_that_no_vault_writes_are_malformed() {
         "{\"$sealed\":{\"subject\":\"\",\"forgotten\":true}}",
         "{\"$sealed\":{\"subject\":\"ann\",\"forgotten\":true},\"more\":1}",
     ] {
-        let house = changed(|_| node.to_owned()).await;
-        let error = failure(&house, master()).await;
+        let house = House::new();
+        house.append(&Personal::of("ann", 0)).await;
+        let spoilt = Spoilt { log: house.raw.clone(), node };
+        let log = SealedLog::new(Arc::new(spoilt), house.vault);
+        let read = log.read_all(&Selection::All, GlobalPosition::START, 10).await;
+        let error = read.unwrap_err();
         assert!(matches!(cause(&error).1, NodeError::Malformed), "{node}: {error:?}");
+    }
+}
+
+/// A log that somebody has written into by hand: no store would take it.
+struct Spoilt {
+    log: Arc<MemoryStore>,
+    node: &'static str,
+}
+
+#[async_trait]
+impl crate::StoreLayer for Spoilt {
+    fn inner(&self) -> &dyn EventStore {
+        &*self.log
+    }
+
+    async fn read_all(
+        &self,
+        selection: &Selection,
+        after: GlobalPosition,
+        limit: usize,
+    ) -> Result<Page, ReadError> {
+        let mut page = self.log.read_all(selection, after, limit).await?;
+        for event in &mut page.events {
+            event.data = Payload::from_json(self.node.to_owned()).unwrap();
+        }
+        Ok(page)
     }
 }
 

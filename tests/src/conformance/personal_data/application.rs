@@ -1,5 +1,6 @@
 //! What an application with a vault does: commands, snapshots, sagas, projections, relays.
 
+use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,13 +13,16 @@ use highwater::bus::{
 };
 use highwater::sagas::{Saga, SagaManager, StepOutcome};
 use highwater::{
-    Append, AppendError, CommandError, Event, EventStore, ExpectedVersion, Highwater,
-    InvalidAppend, KeyName, KeyState, KeyStore, KeyStoreError, NewEvent, Personal, RecordedEvent,
-    SealedLog, StoredKey, StreamId, StreamVersion, Subject, Vault, WrappedKey,
+    Append, AppendError, CheckpointError, CommandError, Event, EventStore, ExpectedVersion,
+    GlobalPosition, Highwater, InvalidAppend, KeyName, KeyState, KeyStore, KeyStoreError, NewEvent,
+    Payload, Personal, RecordedEvent, SealedLog, Snapshot, SnapshotError, StoredKey, StreamId,
+    StreamVersion, Subject, Vault, WrappedKey,
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Barrier, Notify};
 
+use super::super::log::given::{position, stream, to_any};
+use super::super::snapshots::given::{kept as kept_versions, snapshot, snapshots};
 use super::PersonalDataFactory;
 use super::given::{
     Customer, CustomerEvent, HARBOUR, LONG, first_of_type, load, master, moves, process,
@@ -324,4 +328,30 @@ pub async fn without_a_vault_personal_data_is_refused(data: &dyn PersonalDataFac
     assert!(matches!(error, highwater::ForgetError::NoVault));
     assert_eq!(CustomerEvent::TYPES.len(), 2);
     app.shutdown().await;
+}
+
+/// Nor sealed data that no vault wrote: one that is put on the log later would stop at it.
+pub async fn without_a_vault_no_state_is_kept_unsealed(data: &dyn PersonalDataFactory) {
+    let (log, _) = data.open().await;
+    let forged = serde_json::json!({ "$sealed": 1 });
+    let event = NewEvent::new("forged", &forged).unwrap();
+    let id = event.id;
+    let error = log.append(to_any(&stream("a"), vec![event])).await.unwrap_err();
+    let AppendError::Invalid(invalid) = error else { panic!("{error:?}") };
+    assert_eq!(invalid, InvalidAppend::ReservedKey { event: id, key: "$sealed" });
+
+    let claim = log.claim("totals").await.unwrap();
+    let kept = snapshot(&stream("a"), 3);
+    let personal = Payload::from_value(&[Personal::of("ann", HARBOUR)]).unwrap();
+    for state in [personal, Payload::from_value(&forged).unwrap()] {
+        let error = log.advance(&claim, position(1), Some(&state)).await.unwrap_err();
+        assert!(matches!(error, CheckpointError::Refused { .. }), "{error:?}");
+        let unsealed = Snapshot { data: state, ..kept.clone() };
+        let saved = snapshots(&*log).save_snapshot(&unsealed, NonZeroUsize::MIN).await;
+        let error = saved.unwrap_err();
+        assert!(matches!(error, SnapshotError::Refused { .. }), "{error:?}");
+    }
+    let claim = log.claim("totals").await.unwrap();
+    assert_eq!((claim.position, claim.state), (GlobalPosition::START, None));
+    assert_eq!(kept_versions(&*log, &stream("a")).await, [0; 0]);
 }
