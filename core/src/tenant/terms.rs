@@ -10,7 +10,10 @@
 //!
 //! # Why nothing of one tenant meets anything of another
 //! 1. Each translation is one-to-one within a tenant, and the results of two tenants never equal each
-//!    other: a prefix ends at its first `/`, which no tenant holds; masks are 74 bits of a hash.
+//!    other: a prefix ends at its first `/`, which no tenant holds; masks are 74 bits of a hash. For
+//!    event ids that holds where ids are random or derived. Masks are no secret: who may choose an id
+//!    byte by byte, and knows one of another tenant's, can make one that equals it in the log. What they
+//!    get by that is `EventIdTaken`, or that the other one does; nothing is read or written across.
 //! 2. Every condition and every selection is narrowed by a tag of the tenant. Items with tags have
 //!    one by their own; an item without gets the tag that all of the tenant's events carry. Not the
 //!    others: a conditional append locks by a tag of each item, and this tag is everybody's.
