@@ -26,6 +26,7 @@ mod snapshots;
 mod tests;
 mod time_travel;
 mod turn;
+mod warmth;
 
 use std::num::NonZeroUsize;
 use std::panic::resume_unwind;
@@ -38,6 +39,7 @@ use self::history::{History, Runs};
 pub use self::snapshots::SnapshotCounts;
 use self::snapshots::Snapshots;
 pub use self::time_travel::At;
+pub use self::warmth::WarmSince;
 use crate::{
     Aggregate, Clock, Command, CommandError, CommandId, Decide, DecisionContext, Event, EventId,
     EventStore, Evolve, GlobalPosition, Metadata, NewEvent, StreamId, StreamVersion, SystemClock,
@@ -154,6 +156,21 @@ impl CommandHandler {
     /// `with_…` method. (Those others let go of theirs at their next command.)
     pub fn drop_warm_aggregates(&self) {
         self.desks.close_all();
+    }
+
+    /// For who reads a state from the log and keeps it in memory beside this handler's warm aggregates:
+    /// note this before reading, and ask [`CommandHandler::is_still_warm`] before each use.
+    #[must_use]
+    pub fn warm_since(&self) -> WarmSince {
+        self.desks.warm_since(&*self.store)
+    }
+
+    /// True if a state that was read after `since` was noted may still be used: warm aggregates were not
+    /// [dropped](CommandHandler::drop_warm_aggregates) meanwhile, as they are when somebody is
+    /// forgotten, and it is no older than [they](CommandHandler::with_warm_aggregates_for) may be.
+    #[must_use]
+    pub fn is_still_warm(&self, since: WarmSince) -> bool {
+        self.desks.is_still_warm(since, &*self.store)
     }
 
     /// Executes `command` and returns once its events are durable.

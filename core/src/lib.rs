@@ -102,7 +102,7 @@ pub use clock::{Clock, ManualClock, SystemClock};
 #[cfg(feature = "runtime")]
 pub use command_error::CommandError;
 #[cfg(feature = "runtime")]
-pub use command_handler::{At, CommandHandler, CommandReceipt, Loaded, SnapshotCounts};
+pub use command_handler::{At, CommandHandler, CommandReceipt, Loaded, SnapshotCounts, WarmSince};
 #[cfg(feature = "runtime")]
 pub use personal::{
     ForgetError, InvalidMasterKey, KeyError, KeyName, KeyState, KeyStore, KeyStoreError,

@@ -5,7 +5,11 @@
 //!    that a step costs no read.
 //! 2. A call is made only when the start of its step is on record ([`Todo::Call`]), and is made
 //!    again under the same id until its outcome is. So a driver may be dropped at any await point.
-//! 3. A call that is given up (deadline, cancellation) is never awaited by the saga again; if it
+//! 3. What it holds in memory is read anew before its next use once somebody was forgotten, or when it
+//!    is older than warm states may be: between all turns, for one run makes many steps and waits. So
+//!    no step begins with what the log no longer shows. A state that came with a delivery counts as
+//!    read when the event was handed out.
+//! 4. A call that is given up (deadline, cancellation) is never awaited by the saga again; if it
 //!    was one to the outside, its late reply is recorded by [`LateCalls`].
 //!
 //! Left out: which saga is driven when, which is the manager's.
@@ -17,7 +21,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use highwater_core::{
-    Clock, CommandHandler, CommandId, EventId, Metadata, RecordedEvent, StreamId,
+    Clock, CommandHandler, CommandId, EventId, Metadata, RecordedEvent, StreamId, WarmSince,
 };
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
@@ -92,6 +96,8 @@ pub(crate) struct Driver<S> {
     pub(crate) inbox: Arc<Inbox>,
     pub(crate) instance: Option<Box<Instance>>,
     pub(crate) attempts: Attempts,
+    /// When the oldest of what the instance holds was read.
+    pub(crate) warm_since: WarmSince,
 }
 
 impl<S: SagaState> Driver<S> {
@@ -161,8 +167,17 @@ impl<S: SagaState> Driver<S> {
     }
 
     async fn load(&mut self) -> Result<(), DriveError> {
+        self.warm_since = self.shared.commands.warm_since();
         self.instance = self.shared.recorder.load(&self.stream).await?.map(Box::new);
         Ok(())
+    }
+
+    /// Rule 3.
+    async fn load_unless_warm(&mut self) -> Result<(), DriveError> {
+        match self.shared.commands.is_still_warm(self.warm_since) {
+            true => Ok(()),
+            false => self.load().await,
+        }
     }
 
     /// Between how the log as a whole knows an event and how the saga's tenant does.

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use highwater_core::{GlobalPosition, Payload, RecordedEvent};
+use highwater_core::{GlobalPosition, Payload, RecordedEvent, WarmSince};
 use tokio::sync::Notify;
 
 /// What a saga is told.
@@ -31,6 +31,8 @@ pub(crate) enum Signal {
 pub(crate) struct Delivery {
     pub(crate) signal: Signal,
     pub(crate) receipt: Receipt,
+    /// When it came out of the log.
+    pub(crate) warm_since: WarmSince,
 }
 
 /// The deliveries to one saga, in the order of the log.

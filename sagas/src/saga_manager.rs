@@ -374,7 +374,8 @@ impl<S: SagaState> Run<S> {
 
     fn tell(&mut self, saga: &StreamId, event: &RecordedEvent, signal: Signal) {
         let receipt = self.shared.unfinished.receipt(event.position);
-        self.slot(saga).inbox.push(Delivery { signal, receipt });
+        let warm_since = self.shared.commands.warm_since();
+        self.slot(saga).inbox.push(Delivery { signal, receipt, warm_since });
         self.make_ready(saga);
     }
 
@@ -389,6 +390,7 @@ impl<S: SagaState> Run<S> {
                     inbox: inbox.clone(),
                     instance: None,
                     attempts: Attempts::default(),
+                    warm_since: self.shared.commands.warm_since(),
                 };
                 vacant.insert(Slot { inbox, driver: Some(driver), is_ready: false })
             }

@@ -17,18 +17,17 @@
 use std::any::{Any, TypeId};
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use lru::LruCache;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
-use tokio::time::Instant;
 
 use super::CommandReceipt;
 use super::history::Past;
 use super::snapshots::Snapshots;
 use super::turn::Turn;
+use super::warmth::{WarmSince, Warmth};
 use crate::{
     Aggregate, AppendError, Clock, CommandError, CommandId, Decision, DecisionContext, EventStore,
     Evolve, Metadata, StreamId,
@@ -81,9 +80,7 @@ pub(super) struct Desk<A: Aggregate> {
     store: Arc<dyn EventStore>,
     clock: Arc<dyn Clock>,
     snapshots: Arc<Snapshots>,
-    forgettings: Arc<AtomicU64>,
-    /// How old a state may become.
-    age: Option<Duration>,
+    warmth: Warmth,
     line: Mutex<Line<A>>,
     room: Arc<Semaphore>,
 }
@@ -93,14 +90,7 @@ struct Line<A: Aggregate> {
     is_served: bool,
     /// What the last turn left: committed state, perhaps behind what others have appended since.
     known: Option<Past<A>>,
-    /// Since when, and how often all states had been forgotten then.
-    known_since: Since,
-}
-
-#[derive(Clone, Copy)]
-struct Since {
-    loaded_at: Instant,
-    forgotten: u64,
+    known_since: WarmSince,
 }
 
 impl<A: Evolve> Desk<A> {
@@ -109,18 +99,16 @@ impl<A: Evolve> Desk<A> {
         store: Arc<dyn EventStore>,
         clock: Arc<dyn Clock>,
         snapshots: Arc<Snapshots>,
-        forgettings: Arc<AtomicU64>,
-        age: Option<Duration>,
+        warmth: Warmth,
     ) -> Self {
-        let known_since = Since { loaded_at: Instant::now(), forgotten: 0 };
+        let known_since = warmth.now();
         let cases = VecDeque::new();
         Self {
             stream,
             store,
             clock,
             snapshots,
-            forgettings,
-            age,
+            warmth,
             line: Mutex::new(Line { cases, is_served: false, known: None, known_since }),
             room: Arc::new(Semaphore::new(MOST_WAITING)),
         }
@@ -172,7 +160,7 @@ impl<A: Evolve> Desk<A> {
 struct Next<A: Aggregate> {
     cases: Vec<Case<A>>,
     known: Option<Past<A>>,
-    since: Since,
+    since: WarmSince,
 }
 
 /// The right to serve a desk. Lost, it answers nobody's case but lets the next one come.
@@ -217,14 +205,11 @@ impl<A: Evolve> Served<A> {
         }
         let together = line.cases.len().min(MOST_TOGETHER);
         let cases = line.cases.drain(..together).collect();
-        let told = self.desk.forgettings.load(Ordering::Acquire);
-        // Both only grow.
-        let forgotten = told + self.desk.store.forgettings();
-        let since = line.known_since;
-        let is_young = self.desk.age.is_none_or(|age| since.loaded_at.elapsed() < age);
-        let known = line.known.take().filter(|_| since.forgotten == forgotten && is_young);
-        let loaded_at = if known.is_some() { since.loaded_at } else { Instant::now() };
-        Some(Next { cases, known, since: Since { loaded_at, forgotten } })
+        let (warmth, store) = (&self.desk.warmth, &*self.desk.store);
+        let (now, since) = (warmth.reading(store), line.known_since);
+        let known = line.known.take().filter(|_| warmth.lasts_of(since, store));
+        let since = if known.is_some() { since } else { now };
+        Some(Next { cases, known, since })
     }
 }
 
@@ -246,47 +231,53 @@ impl<A: Evolve> Drop for Served<A> {
 /// The desks of a command handler; those that were used last are kept, with their states.
 pub(super) struct Desks {
     open: Mutex<OpenDesks>,
-    age: Option<Duration>,
-    /// How often all states were forgotten: one count for all desks that were made from one another.
-    forgettings: Arc<AtomicU64>,
+    warmth: Warmth,
 }
 
 struct OpenDesks {
     by_aggregate: LruCache<(TypeId, StreamId), Open>,
-    /// Which forgetting these desks were opened after.
-    forgotten: u64,
+    /// Nobody was forgotten between this and when these desks were opened.
+    since: WarmSince,
 }
 
 /// A desk, and since when it is open.
 struct Open {
-    since: Instant,
+    since: WarmSince,
     desk: Arc<dyn Any + Send + Sync>,
 }
 
 impl Desks {
     pub(super) fn new(kept: NonZeroUsize) -> Self {
-        Self::of(kept, None, Arc::default())
+        Self::of(kept, Warmth::default())
     }
 
-    fn of(kept: NonZeroUsize, age: Option<Duration>, forgettings: Arc<AtomicU64>) -> Self {
+    fn of(kept: NonZeroUsize, warmth: Warmth) -> Self {
         // A bound isn't a need: no room is made in advance, however high it is.
         let mut by_aggregate = LruCache::unbounded();
         by_aggregate.resize(kept);
-        let forgotten = forgettings.load(Ordering::Acquire);
-        Self { open: Mutex::new(OpenDesks { by_aggregate, forgotten }), age, forgettings }
+        let since = warmth.now();
+        Self { open: Mutex::new(OpenDesks { by_aggregate, since }), warmth }
     }
 
     /// As many desks as these, none of them opened yet, and each opened anew once it is older than
     /// this. The old one serves its line to the end; rule 3.
     pub(super) fn anew_with_age(&self, age: Duration) -> Self {
-        Self { age: Some(age), ..self.anew() }
+        Self { warmth: self.warmth.with_age(age), ..self.anew() }
     }
 
     /// Forgets the states of all desks, of these and of those that were made from them or that they
     /// were made from. Desks that are being served end with their lines.
     pub(super) fn close_all(&self) {
-        self.forgettings.fetch_add(1, Ordering::AcqRel);
-        self.open().close_forgotten(&self.forgettings);
+        self.warmth.forget();
+        self.open().close_forgotten(&self.warmth);
+    }
+
+    pub(super) fn warm_since(&self, store: &dyn EventStore) -> WarmSince {
+        self.warmth.reading(store)
+    }
+
+    pub(super) fn is_still_warm(&self, since: WarmSince, store: &dyn EventStore) -> bool {
+        self.warmth.lasts_of(since, store)
     }
 
     /// As many desks as these, none of them opened yet.
@@ -297,7 +288,7 @@ impl Desks {
 
     /// So many desks, none of them opened yet.
     pub(super) fn anew_for(&self, kept: NonZeroUsize) -> Self {
-        Self::of(kept, self.age, self.forgettings.clone())
+        Self::of(kept, self.warmth.clone())
     }
 
     /// The desk of the aggregate `A` whose stream this is; `whole_name` tells it from those of other
@@ -311,22 +302,20 @@ impl Desks {
         snapshots: &Arc<Snapshots>,
     ) -> Arc<Desk<A>> {
         let mut open = self.open();
-        open.close_forgotten(&self.forgettings);
-        if let Some(age) = self.age {
-            open.close_old(age);
-        }
+        open.close_forgotten(&self.warmth);
+        open.close_old(&self.warmth);
         let key = (TypeId::of::<A>(), whole_name);
         if let Some(known) = open.by_aggregate.get(&key)
-            && self.age.is_none_or(|age| known.since.elapsed() < age)
+            && self.warmth.lasts(known.since)
             && let Ok(desk) = known.desk.clone().downcast::<Desk<A>>()
         {
             return desk;
         }
-        let forgettings = self.forgettings.clone();
+        let warmth = self.warmth.clone();
+        let since = warmth.now();
         let (stream, store, clock) = (stream.clone(), store.clone(), clock.clone());
-        let desk =
-            Arc::new(Desk::new(stream, store, clock, snapshots.clone(), forgettings, self.age));
-        open.by_aggregate.put(key, Open { since: Instant::now(), desk: desk.clone() });
+        let desk = Arc::new(Desk::new(stream, store, clock, snapshots.clone(), warmth));
+        open.by_aggregate.put(key, Open { since, desk: desk.clone() });
         desk
     }
 
@@ -341,21 +330,21 @@ impl Desks {
 }
 
 impl OpenDesks {
-    fn close_forgotten(&mut self, forgettings: &AtomicU64) {
-        let forgotten = forgettings.load(Ordering::Acquire);
-        if self.forgotten != forgotten {
+    fn close_forgotten(&mut self, warmth: &Warmth) {
+        let now = warmth.now();
+        if !now.is_as_forgetful_as(self.since) {
             self.by_aggregate.clear();
-            self.forgotten = forgotten;
+            self.since = now;
         }
     }
 
     /// Closes a few of those that nobody has asked for in a long time, beginning with the one
     /// that was used longest ago: who comes before another there was also opened before that one's
     /// last use. So what goes unused for an age is at the front of those to be closed.
-    fn close_old(&mut self, age: Duration) {
+    fn close_old(&mut self, warmth: &Warmth) {
         for _ in 0..SWEPT_AT_ONCE {
             match self.by_aggregate.peek_lru() {
-                Some((_, open)) if open.since.elapsed() >= age => self.by_aggregate.pop_lru(),
+                Some((_, open)) if !warmth.lasts(open.since) => self.by_aggregate.pop_lru(),
                 _ => return,
             };
         }

@@ -6,16 +6,20 @@ use super::*;
 
 impl<S: SagaState> Driver<S> {
     pub(super) async fn take_deliveries(&mut self) -> Result<(), DriveError> {
-        while let Some(Delivery { signal, receipt }) = self.inbox.pop() {
+        loop {
+            self.load_unless_warm().await?;
+            let Some(Delivery { signal, receipt, warm_since }) = self.inbox.pop() else {
+                return Ok(());
+            };
             match signal {
                 Signal::Start { state, event, pause } => self.start(state, &event, pause).await?,
                 Signal::Cancel { event } => self.cancel(&event).await?,
                 Signal::Answer { step, event } => self.answer(&step, &event).await?,
                 Signal::Reload => self.load().await?,
             }
+            self.warm_since = self.warm_since.min(warm_since);
             receipt.hand_back();
         }
-        Ok(())
     }
 
     async fn cancel(&mut self, event: &RecordedEvent) -> Result<(), DriveError> {

@@ -63,6 +63,7 @@ macro_rules! enrol_personal_data {
                     a_warm_aggregate_forgets_with_its_subject,
                     another_process_decides_on_what_was_forgotten_no_longer_than_its_keys_live,
                     a_saga_goes_on_when_the_subject_in_its_state_is_forgotten,
+                    a_saga_holds_what_another_process_forgot_no_longer_than_keys_live,
                     a_projection_sees_opened_data_and_a_relay_sealed_data,
                     without_a_vault_personal_data_is_refused,
                     without_a_vault_no_state_is_kept_unsealed,

@@ -11,7 +11,7 @@ use highwater::bus::{
     HandleError, InProcessConsumer, Message, MessageHandler, PublishError, Publisher, Relay,
     RouteByCategory, Topic,
 };
-use highwater::sagas::{Saga, SagaManager, StepOutcome};
+use highwater::sagas::{RetryPolicy, Saga, SagaManager, StepOutcome};
 use highwater::{
     Append, AppendError, CheckpointError, CommandError, Event, EventStore, ExpectedVersion,
     GlobalPosition, Highwater, InvalidAppend, KeyName, KeyState, KeyStore, KeyStoreError, NewEvent,
@@ -186,25 +186,44 @@ pub async fn another_process_decides_on_what_was_forgotten_no_longer_than_its_ke
 struct Welcome {
     customer: String,
     address: Personal<String>,
+    /// Made by a step, not read from an event.
+    label: Option<Personal<String>>,
 }
 
-/// A saga that waits at a gate with an address in its state, then writes a letter.
+impl Welcome {
+    fn is_readable(&self) -> bool {
+        self.address.reveal().is_some()
+            || self.label.as_ref().is_some_and(|it| it.reveal().is_some())
+    }
+}
+
+/// A saga that waits at a gate with an address in its state, looks at it, then writes a letter.
 fn welcome(gate: &Arc<Gate>) -> Saga<Welcome> {
-    let gate = gate.clone();
+    let (gate, behind) = (gate.clone(), gate.clone());
     Saga::named("welcome")
         .started_by(|event: &CustomerEvent, _| match event {
             CustomerEvent::Moved { customer, to } => Some((
                 customer.clone(),
-                Welcome { customer: customer.clone(), address: to.clone() },
+                Welcome { customer: customer.clone(), address: to.clone(), label: None },
             )),
             CustomerEvent::WrittenTo { .. } => None,
         })
+        .call("label", |state: Welcome, _| async move {
+            let label = Some(Personal::of(&state.customer, HARBOUR.to_owned()));
+            StepOutcome::done_with(Welcome { label, ..state })
+        })
+        .compensate_with(|_, _| async { highwater::sagas::CompensationOutcome::NothingToUndo })
         .call("wait", move |state: Welcome, _| {
             let gate = gate.clone();
             async move {
-                gate.is_open_for(state.address.reveal().is_some()).await;
+                gate.is_open_for(state.is_readable()).await;
                 StepOutcome::done()
             }
+        })
+        .compensate_with(|_, _| async { highwater::sagas::CompensationOutcome::NothingToUndo })
+        .call("look", move |state: Welcome, _| {
+            behind.is_readable_behind.fetch_or(state.is_readable(), Ordering::SeqCst);
+            async { StepOutcome::done_with(state) }
         })
         .compensate_with(|_, _| async { highwater::sagas::CompensationOutcome::NothingToUndo })
         .pivot("write", |it: &Welcome| write_to(&it.customer))
@@ -217,6 +236,7 @@ struct Gate {
     reached: Notify,
     open: Notify,
     saw_address: AtomicBool,
+    is_readable_behind: AtomicBool,
 }
 
 impl Gate {
@@ -242,7 +262,42 @@ pub async fn a_saga_goes_on_when_the_subject_in_its_state_is_forgotten(
     let letter = first_of_type(app.store(), "customer.written_to").await;
     let letter = letter.decode::<CustomerEvent>().unwrap();
     assert_eq!(letter.as_slice(), [CustomerEvent::WrittenTo { at: Personal::forgotten("ann") }]);
+    assert!(!gate.is_readable_behind.load(Ordering::SeqCst), "a later step read it from memory");
     app.shutdown().await;
+}
+
+/// A saga that looks at an address again and again, until it is gone.
+fn vigil() -> Saga<Personal<String>> {
+    let policy = RetryPolicy::default().with_max_attempts(u32::MAX);
+    Saga::named("vigil")
+        .started_by(|event: &CustomerEvent, _| match event {
+            CustomerEvent::Moved { customer, to } => Some((customer.clone(), to.clone())),
+            CustomerEvent::WrittenTo { .. } => None,
+        })
+        .call("look", |address: Personal<String>, _| async move {
+            match address.reveal() {
+                Some(_) => StepOutcome::retry("it can be read"),
+                None => StepOutcome::done(),
+            }
+        })
+        .retry(policy.with_pauses(Duration::from_millis(1), Duration::from_millis(5)))
+        .build()
+        .unwrap()
+}
+
+/// What another process forgot leaves the memory of sagas with the keys.
+pub async fn a_saga_holds_what_another_process_forgot_no_longer_than_keys_live(
+    data: &dyn PersonalDataFactory,
+) {
+    let here = process(data).await.0.start().unwrap();
+    let there = process_with_keys_for(data, Duration::from_millis(50)).await;
+    let there = there.host(SagaManager::new(vigil())).start().unwrap();
+    here.execute(moves("ann", HARBOUR)).await.unwrap();
+    first_of_type(here.store(), "saga.step_started").await;
+    here.forget(&subject("ann")).await.unwrap();
+    first_of_type(here.store(), "saga.completed").await;
+    here.shutdown().await;
+    there.shutdown().await;
 }
 
 fn route() -> RouteByCategory {
