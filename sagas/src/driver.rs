@@ -29,13 +29,13 @@ use tokio_util::sync::CancellationToken;
 use crate::error::DriveError;
 use crate::inbox::{Delivery, Inbox, Signal, Unfinished};
 use crate::instance::{Instance, Todo};
-use crate::late_call::LateCalls;
+use crate::late_call::{LateCalls, effect_of};
 use crate::probe::{CallKind, Injected, Probe};
 use crate::recorder::{Recorded, Recorder, Transition};
 use crate::saga::{Definition, SagaState};
 use crate::saga_event::{
-    AnswerKept, Cancelled, CompensationSucceeded, Ignored, Paused, SagaEvent, StepEffect, StepSent,
-    StepSettled, StepSucceeded, StepTimedOut, own_id,
+    AnswerKept, Cancelled, CompensationSucceeded, Ignored, LateReply, Paused, SagaEvent,
+    StepEffect, StepSent, StepSettled, StepSucceeded, StepTimedOut, own_id,
 };
 use crate::step::{Step, StepContext};
 use crate::{CompensationOutcome, StepOutcome};
@@ -297,7 +297,8 @@ impl<S: SagaState> Driver<S> {
             return Ok(());
         };
         let settled = |effect| vec![SagaEvent::StepSettled(StepSettled { step, effect })];
-        if instance.steps[step].sent {
+        // Sent, a command was carried out; a call to the outside has only asked.
+        if is_command && instance.steps[step].sent {
             return self.record(settled(StepEffect::Done), None).await.map(drop);
         }
         if !is_command {

@@ -173,7 +173,10 @@ impl Instance {
                 step.outcome = Outcome::Failed(settled.effect);
             }),
             SagaEvent::AnswerKept(kept) => self.keep_answer(kept.step, kept.event),
-            SagaEvent::LateReply(late) => self.note_late_reply(late.step, late.effect),
+            SagaEvent::LateReply(late) => {
+                self.consumed.extend(late.answer);
+                self.note_late_reply(late.step, late.effect);
+            }
             SagaEvent::Ignored(ignored) => self.consumed.extend([ignored.event]),
             SagaEvent::Cancelled(cancelled) => {
                 self.consumed.insert(cancelled.event);
@@ -295,6 +298,20 @@ impl Instance {
     /// True if `step` is still to come.
     pub(crate) fn is_ahead(&self, step: usize) -> bool {
         self.phase == Phase::Forward && step >= self.steps.len()
+    }
+
+    /// True if `step` counts as failed though nobody knows that it had no effect, and no effect of it
+    /// was undone: one that shows itself has to be.
+    pub(crate) fn is_in_doubt(&self, step: usize) -> bool {
+        self.phase != Phase::Forward
+            && self.plan.get(step).is_some_and(|planned| planned.undo)
+            && self.steps.get(step).is_some_and(|record| {
+                let is_known = matches!(
+                    record.outcome,
+                    Outcome::Succeeded | Outcome::Failed(StepEffect::None)
+                );
+                !is_known && record.undone != Some(true)
+            })
     }
 
     fn next_undo(&self) -> Option<usize> {

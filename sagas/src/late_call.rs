@@ -1,6 +1,6 @@
 //! Calls to the outside that a saga no longer waits for, and what becomes of their replies.
 //!
-//! A late reply is recorded in the saga's stream, where it changes nothing; but if it tells of an
+//! A late reply, or the late answer to a step that waits for an event, is recorded in the saga's stream, where it changes nothing; but if it tells of an
 //! effect that the compensation had not found, or can't rule one out, the compensation is due again.
 //!
 //! Bounded: beyond [`MOST_LATE_CALLS`] a call that is given up is dropped at once.
@@ -35,6 +35,7 @@ impl LateCalls {
         shared: &Shared<S>,
         saga: StreamId,
         step: usize,
+        is_answered: bool,
         limit: Timestamp,
         call: BoxFuture<'static, StepOutcome<S>>,
     ) {
@@ -52,13 +53,22 @@ impl LateCalls {
                 () = clock.sleep_until(limit) => return,
                 () = shutdown.cancelled() => return,
             };
-            let effect = match outcome {
-                StepOutcome::Done(_) => StepEffect::Done,
-                StepOutcome::Failed { .. } => StepEffect::None,
-                _ => StepEffect::Unknown,
+            let effect = match effect_of(&outcome) {
+                // The call only asked for it.
+                StepEffect::Done if is_answered => StepEffect::Unknown,
+                effect => effect,
             };
-            record(&recorder, &saga, LateReply { step, effect }).await;
+            record(&recorder, &saga, LateReply { step, effect, answer: None }).await;
         });
+    }
+}
+
+/// What an outcome that came too late says of the step's effect.
+pub(crate) fn effect_of<S>(outcome: &StepOutcome<S>) -> StepEffect {
+    match outcome {
+        StepOutcome::Done(_) => StepEffect::Done,
+        StepOutcome::Failed { .. } => StepEffect::None,
+        _ => StepEffect::Unknown,
     }
 }
 

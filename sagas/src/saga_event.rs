@@ -113,11 +113,13 @@ pub(crate) struct AnswerKept {
     pub(crate) event: EventId,
 }
 
-/// A call that was given up replied after all.
+/// A call that was given up replied after all, or its answer came.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct LateReply {
     pub(crate) step: usize,
     pub(crate) effect: StepEffect,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) answer: Option<EventId>,
 }
 
 /// An event for this saga that changes nothing any more, and why.

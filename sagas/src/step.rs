@@ -88,7 +88,7 @@ impl<S> StepOutcome<S> {
 pub enum CompensationOutcome<S> {
     /// The step's effect is undone. The saga's state is replaced, if a new one is given.
     Undone(Option<S>),
-    /// There was no effect to undo. Should the step's late reply tell of one after all, the
+    /// There was no effect to undo. Should the step's late reply or answer tell of one after all, the
     /// compensation runs again.
     NothingToUndo,
     /// It could not be done just now: it is tried again, by the step's [`RetryPolicy`].

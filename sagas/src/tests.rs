@@ -2,6 +2,7 @@
 
 mod faults;
 mod flow;
+mod late;
 mod partly;
 mod refused_state;
 mod rivals;

@@ -52,8 +52,9 @@ impl<S: SagaState> Driver<S> {
     ) -> Result<(), DriveError> {
         let is_outside = self.step(step).is_some_and(|step| !step.is_command);
         if is_outside {
-            let limit = self.attempt_limit(step);
-            self.shared.late.follow(&self.shared, self.stream.clone(), step, limit, call);
+            let (saga, limit) = (self.stream.clone(), self.attempt_limit(step));
+            let is_answered = self.is_answered(step);
+            self.shared.late.follow(&self.shared, saga, step, is_answered, limit, call);
         }
         Ok(())
     }
@@ -71,6 +72,10 @@ impl<S: SagaState> Driver<S> {
             }
             Ended::Overdue | Ended::Delivery | Ended::Shutdown => Ok(()),
         }
+    }
+
+    fn is_answered(&self, step: usize) -> bool {
+        self.instance.as_deref().is_some_and(|instance| instance.plan[step].answered)
     }
 
     fn attempt_limit(&self, step: usize) -> Timestamp {
@@ -250,9 +255,7 @@ impl<S: SagaState> Driver<S> {
                 return self.pause(format!("the step's new state can't be stored: {reason}")).await;
             }
         };
-        let is_answered =
-            self.instance.as_deref().is_some_and(|instance| instance.plan[step].answered);
-        let event = if is_answered && answer.is_none() {
+        let event = if self.is_answered(step) && answer.is_none() {
             SagaEvent::StepSent(StepSent { step, state })
         } else {
             SagaEvent::StepSucceeded(StepSucceeded { step, state, answer })

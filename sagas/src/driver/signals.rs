@@ -63,6 +63,7 @@ impl<S: SagaState> Driver<S> {
                 Some(step) if instance.is_open(step) || instance.is_ahead(step) => {
                     SagaEvent::AnswerKept(AnswerKept { step, event: id })
                 }
+                Some(step) if instance.is_in_doubt(step) => self.late_answer(step, event),
                 _ => ignored(id, "its step waits for no answer"),
             };
             if self.record(vec![transition], Some(id)).await? {
@@ -73,11 +74,7 @@ impl<S: SagaState> Driver<S> {
 
     /// Ends an open step by the event that answers it.
     async fn take_answer(&mut self, step: usize, event: &RecordedEvent) -> Result<(), DriveError> {
-        let read = self.step(step).and_then(|definition| {
-            let state: S = self.instance.as_deref()?.state.as_ref()?.to_value().ok()?;
-            definition.answers.iter().find_map(|take| take(event, state.clone()))
-        });
-        let Some(outcome) = read else {
+        let Some(outcome) = self.read_answer(step, event) else {
             let name = self.instance.as_deref().map(|it| it.name(step).to_owned());
             let name = name.unwrap_or_default();
             return self
@@ -89,6 +86,23 @@ impl<S: SagaState> Driver<S> {
                 self.pause_keeping(step, event, reason).await
             }
             outcome => self.take_outcome(step, outcome, Some(self.own(event.id))).await,
+        }
+    }
+
+    fn read_answer(&self, step: usize, event: &RecordedEvent) -> Option<StepOutcome<S>> {
+        let state: S = self.instance.as_deref()?.state.as_ref()?.to_value().ok()?;
+        let answers = &self.step(step)?.answers;
+        answers.iter().find_map(|take| take(event, state.clone()))
+    }
+
+    /// What an answer to a step means that the saga has given up. One that can't be read rules nothing
+    /// out.
+    fn late_answer(&self, step: usize, event: &RecordedEvent) -> SagaEvent {
+        let outcome = self.read_answer(step, event);
+        let id = self.own(event.id);
+        match outcome.as_ref().map_or(StepEffect::Unknown, effect_of) {
+            StepEffect::None => ignored(id, "its step counts as failed already"),
+            effect => SagaEvent::LateReply(LateReply { step, effect, answer: Some(id) }),
         }
     }
 

@@ -203,7 +203,7 @@ fn a_step_that_was_sent_waits_for_its_answer() {
 
 #[test]
 fn an_effect_that_a_late_reply_does_not_rule_out_is_undone_if_the_compensation_had_found_nothing() {
-    let late = |effect| SagaEvent::LateReply(LateReply { step: 1, effect });
+    let late = |effect| SagaEvent::LateReply(LateReply { step: 1, effect, answer: None });
     for (undid, effect, is_due) in [
         (false, StepEffect::Done, true),
         (false, StepEffect::Unknown, true),
@@ -240,4 +240,8 @@ fn a_transition_read_back_from_the_log_is_the_one_that_was_written() {
         assert_eq!(read.into_one(), Some(event.clone()));
         assert!(SagaEvent::decode(event.event_type(), 2, &data).is_err());
     }
+    let without_answer = Payload::from_json(r#"{"step":1,"effect":"done"}"#.into()).expect("JSON");
+    let read = SagaEvent::decode("saga.late_reply", 1, &without_answer).expect("readable");
+    let late = LateReply { step: 1, effect: StepEffect::Done, answer: None };
+    assert_eq!(read.into_one(), Some(SagaEvent::LateReply(late)));
 }

@@ -10,8 +10,8 @@ use super::shop::*;
 use crate::recorder::command_id;
 use crate::saga_event::stream_of;
 use crate::{
-    CompensationOutcome, RetryPolicy, Saga, SagaControlError, SagaPhase, StepEffect, StepOutcome,
-    StepPhase,
+    BehindCompensation, CompensationOutcome, RetryPolicy, Saga, SagaBuilder, SagaControlError,
+    SagaPhase, StepEffect, StepOutcome, StepPhase,
 };
 
 #[tokio::test]
@@ -273,30 +273,30 @@ async fn a_step_that_panics_pauses_its_saga_and_no_other() {
     assert_eq!(shop.until_rest("bomb").await.to_string(), "paused (the step panicked)");
 }
 
-fn paying() -> Saga<Fulfilment> {
-    started()
-        .call("ask for payment", |_, _| async { StepOutcome::done() })
-        .compensate_with(|_, _| async { CompensationOutcome::undone() })
-        .deadline(Duration::from_secs(60))
-        .answered_by(
-            |event: &PaymentEvent, _| match event {
-                PaymentEvent::Captured(order) | PaymentEvent::Declined(order) => {
-                    Some(order.clone())
-                }
-            },
-            |event, it| match event {
-                PaymentEvent::Captured(_) => StepOutcome::done_with(Fulfilment {
-                    receipt: Some("captured".to_owned()),
-                    ..it
-                }),
-                PaymentEvent::Declined(_) => StepOutcome::failed("declined"),
-            },
-        )
-        .build()
-        .expect("a valid saga")
+pub(super) fn paying() -> Saga<Fulfilment> {
+    let builder = started().call("ask for payment", |_, _| async { StepOutcome::done() });
+    let builder = builder.compensate_with(|_, _| async { CompensationOutcome::undone() });
+    answered_by_payment(builder).build().expect("a valid saga")
 }
 
-fn is_sent(shop: &Shop) -> impl Future<Output = ()> {
+/// The step ends by a payment's event, within a minute.
+pub(super) fn answered_by_payment(
+    builder: SagaBuilder<Fulfilment, BehindCompensation>,
+) -> SagaBuilder<Fulfilment, BehindCompensation> {
+    builder.deadline(Duration::from_secs(60)).answered_by(
+        |event: &PaymentEvent, _| match event {
+            PaymentEvent::Captured(order) | PaymentEvent::Declined(order) => Some(order.clone()),
+        },
+        |event, it| match event {
+            PaymentEvent::Captured(_) => {
+                StepOutcome::done_with(Fulfilment { receipt: Some("captured".to_owned()), ..it })
+            }
+            PaymentEvent::Declined(_) => StepOutcome::failed("declined"),
+        },
+    )
+}
+
+pub(super) fn is_sent(shop: &Shop) -> impl Future<Output = ()> {
     let control = shop.control.clone();
     let mut signal = highwater_core::EventStore::signal(&*shop.store);
     async move {
