@@ -9,7 +9,10 @@
 //!    an effect, or may have had one, is compensated, the last one first; then `Compensated`.
 //! 4. A paused saga does nothing until it is resumed; what reaches it meanwhile is kept.
 //! 5. Nothing leads back once the pivot has started, unless the pivot itself fails.
-//! 6. A saga whose first state could not be stored starts paused and without one. Resumed, it is
+//! 6. A compensation that found nothing has looked at some moment while it ran. What shows itself by
+//!    the time that it is on record may have come later than that moment: it is looked for again, with
+//!    another id, for who is asked may repeat what it said under the first.
+//! 7. A saga whose first state could not be stored starts paused and without one. Resumed, it is
 //!    given one before anything else; told to turn back, it has nothing to undo.
 
 use std::collections::{BTreeMap, HashSet};
@@ -54,8 +57,35 @@ pub(crate) struct StepRecord {
     answer: Option<EventId>,
     /// `Some(false)`: its compensation found nothing to undo.
     pub(crate) undone: Option<bool>,
-    /// Its effect showed itself after its compensation had found nothing.
-    pub(crate) undo_again: bool,
+    /// How often its effect showed itself after its compensation had found nothing, or meanwhile: each
+    /// time its compensation asks anew, under an id of its own.
+    pub(crate) undone_in_vain: u32,
+    /// What showed itself while its compensation may be under way, which may have looked before.
+    late: Option<StepEffect>,
+}
+
+impl StepRecord {
+    fn note_late(&mut self, effect: StepEffect) {
+        match self.undone {
+            // What can't be ruled out is looked for again: a compensation may find nothing twice.
+            Some(false) => self.open_again(effect),
+            None if self.outcome != Outcome::Succeeded => self.late = Some(effect),
+            _ => {}
+        }
+    }
+
+    fn note_compensation(&mut self, undid: bool) {
+        match self.late.take() {
+            Some(effect) if !undid => self.open_again(effect),
+            _ => self.undone = Some(undid),
+        }
+    }
+
+    fn open_again(&mut self, effect: StepEffect) {
+        self.outcome = Outcome::Failed(effect);
+        self.undone = None;
+        self.undone_in_vain += 1;
+    }
 }
 
 /// What is to be done with a saga next.
@@ -148,7 +178,8 @@ impl Instance {
                 sent: false,
                 answer: None,
                 undone: None,
-                undo_again: false,
+                undone_in_vain: 0,
+                late: None,
             }),
             SagaEvent::StepSent(sent) => {
                 self.update_state(sent.state);
@@ -189,7 +220,7 @@ impl Instance {
             }
             SagaEvent::CompensationSucceeded(undone) => {
                 self.update_state(undone.state);
-                self.with_step(undone.step, |step| step.undone = Some(undone.undid));
+                self.with_step(undone.step, |step| step.note_compensation(undone.undid));
             }
             SagaEvent::Paused(paused) => self.paused = Some(paused.reason),
             SagaEvent::Resumed(_) => self.paused = None,
@@ -231,16 +262,11 @@ impl Instance {
     }
 
     fn note_late_reply(&mut self, step: usize, effect: StepEffect) {
-        let Some(record) = self.steps.get_mut(step) else {
-            return;
-        };
-        // What can't be ruled out is looked for again: a compensation may find nothing twice.
-        if effect == StepEffect::None || record.undone != Some(false) {
+        if effect == StepEffect::None {
             return;
         }
-        record.outcome = Outcome::Failed(effect);
-        (record.undone, record.undo_again) = (None, true);
-        if let Phase::Compensated { reason } = &self.phase {
+        self.with_step(step, |record| record.note_late(effect));
+        if let (Phase::Compensated { reason }, Some(_)) = (&self.phase, self.next_undo()) {
             self.phase = Phase::Compensating { reason: reason.clone() };
         }
     }

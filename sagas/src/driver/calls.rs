@@ -143,9 +143,13 @@ impl<S: SagaState> Driver<S> {
         &mut self,
         step: usize,
     ) -> Result<Option<BoxFuture<'static, CompensationOutcome<S>>>, DriveError> {
-        let is_again = self.instance.as_deref().is_some_and(|it| it.steps[step].undo_again);
-        let kind = if is_again { "undo again" } else { "undo" };
-        let Some((state, context)) = self.prepare(step, kind).await? else {
+        let in_vain = self.instance.as_deref().map_or(0, |it| it.steps[step].undone_in_vain);
+        let kind = match in_vain {
+            0 => "undo".to_owned(),
+            1 => "undo again".to_owned(),
+            times => format!("undo again ({times})"),
+        };
+        let Some((state, context)) = self.prepare(step, &kind).await? else {
             return Ok(None);
         };
         let Some(undo) = self.step(step).and_then(|step| step.undo.clone()) else {

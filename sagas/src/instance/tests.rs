@@ -224,6 +224,24 @@ fn an_effect_that_a_late_reply_does_not_rule_out_is_undone_if_the_compensation_h
 }
 
 #[test]
+fn an_effect_that_shows_itself_while_the_compensation_looks_for_it_is_looked_for_again() {
+    let late = SagaEvent::LateReply(LateReply { step: 1, effect: StepEffect::Done, answer: None });
+    for undid in [false, true] {
+        let mut instance = at_step(1);
+        apply(&mut instance, cancelled());
+        let settled = StepSettled { step: 1, effect: StepEffect::Unknown };
+        apply(&mut instance, SagaEvent::StepSettled(settled));
+        apply(&mut instance, late.clone());
+        assert_eq!(instance.steps[1].undone_in_vain, 0, "the first one is under way");
+        apply(&mut instance, undone(1, undid));
+        let expected = if undid { (Todo::Undo(0), 0) } else { (Todo::Undo(1), 1) };
+        assert_eq!((instance.todo(), instance.steps[1].undone_in_vain), expected);
+        apply(&mut instance, undone(1, false));
+        assert_eq!(instance.todo(), Todo::Undo(0), "it came once");
+    }
+}
+
+#[test]
 fn a_transition_read_back_from_the_log_is_the_one_that_was_written() {
     use highwater_core::Event;
     let due = Some(Timestamp::UNIX_EPOCH);

@@ -119,3 +119,27 @@ async fn a_late_answer_of_no_changes_nothing() {
     assert_eq!(shop.history("a").await.last().map(String::as_str), Some("ignored"));
     assert_eq!(shop.undone("a").await, [0]);
 }
+
+/// The provider says that there is nothing, then takes the money, before what it said is on record.
+#[tokio::test]
+async fn an_effect_that_comes_while_its_compensation_runs_is_undone() {
+    let provider = Arc::new(Provider::default());
+    provider.money().is_slow = true;
+    let mut shop = Shop::with(Bank::default(), asking(&provider));
+    shop.host();
+    shop.place("a").await;
+    provider.reached.notified().await;
+    shop.clock.advance(Duration::from_secs(61));
+    // The compensation waits as well; the call has waited longer, so it is the first to return.
+    provider.reached.notified().await;
+    provider.money().is_taken = true;
+    provider.money().is_slow = false;
+    provider.reply.notify_one();
+    // Started, the step started, timed out, settled, the late reply.
+    shop.until("a", |it| it.version.get() == 5).await;
+    assert_eq!(shop.history("a").await[4], "late_reply");
+    provider.reply.notify_one();
+    let status = shop.until("a", |it| it.has_ended()).await;
+    assert_eq!(status.steps[0].phase, StepPhase::Undone);
+    assert!(!provider.money().is_taken);
+}
