@@ -12,9 +12,11 @@
 //!    the claim is taken from a manager, both drive until it notices: the streams' versions let only
 //!    one of them record each transition. Then it drops its drivers, which is always safe.
 //! 5. The checkpoint may stay where it is for as long as sagas take: by rule 3, and because no more
-//!    are driven than `max_concurrent`. So a manager that isn't at the log's end advances to where
-//!    the checkpoint stands, again and again, and whoever stands by sees that it lives. This is done
-//!    by the task of rule 1, which waits for no saga.
+//!    are driven than `max_concurrent`. At the log's end there may be work left as well: an open saga
+//!    waits for a retry, a deadline or a call. So a manager that isn't at the log's end, or has open
+//!    sagas, advances to where the checkpoint stands, again and again, and whoever stands by sees that
+//!    it lives. This is done by the task of rule 1, which waits for no saga. Once no saga is open it
+//!    stores that, and may be silent.
 //! 6. A saga belongs where the event does that started it: to a tenant, or to none. Only events from
 //!    there reach it, so equal keys of two tenants are two sagas.
 
@@ -99,7 +101,7 @@ impl<S: SagaState> SagaManager<S> {
         self
     }
 
-    /// Takes over from another process's manager that stands still behind the log for this long (5 s
+    /// Takes over from another process's manager that stands still with work left for this long (5 s
     /// unless told): how long a crash of the other one goes unnoticed. It should be the same in
     /// every process; too short costs needless changes, never a saga.
     #[must_use]
@@ -180,8 +182,8 @@ impl<S: SagaState> Component for SagaManager<S> {
     }
 }
 
-/// What is stored beside the checkpoint.
-#[derive(Serialize, Deserialize, Default)]
+/// What is stored beside the checkpoint while there are any; `null` otherwise.
+#[derive(Serialize, Deserialize)]
 struct OpenSagas {
     streams: Vec<StreamId>,
 }
@@ -215,6 +217,8 @@ struct Run<S> {
     saved: GlobalPosition,
     saved_at: Instant,
     save_every: Duration,
+    /// Open sagas are stored beside the checkpoint.
+    has_told_of_work: bool,
 }
 
 impl<S: SagaState> Run<S> {
@@ -237,6 +241,7 @@ impl<S: SagaState> Run<S> {
             saved: claim.position,
             saved_at: Instant::now(),
             save_every,
+            has_told_of_work: false,
             shared,
             claim,
         };
@@ -248,10 +253,11 @@ impl<S: SagaState> Run<S> {
         let Some(state) = &self.claim.state else {
             return Ok(());
         };
-        let stored: OpenSagas = state
+        let stored: Option<OpenSagas> = state
             .to_value()
             .map_err(|error| ComponentError::fatal("reading the list of open sagas", error))?;
-        for stream in stored.streams {
+        self.has_told_of_work = stored.is_some();
+        for stream in stored.into_iter().flat_map(|stored| stored.streams) {
             self.slot(&stream);
             self.make_ready(&stream);
         }
@@ -456,10 +462,12 @@ impl<S: SagaState> Run<S> {
     async fn save_if_due(&mut self) -> Result<(), Stopped> {
         let is_suspicious = self.shared.unfinished.take_suspicion();
         let is_due = self.saved_at.elapsed() >= self.save_every;
-        if is_suspicious || (is_due && self.finished() > self.saved) {
+        let has_work = !self.slots.is_empty();
+        let is_news = self.finished() > self.saved || has_work != self.has_told_of_work;
+        if is_suspicious || (is_due && is_news) {
             return self.save().await;
         }
-        if is_due && self.finished() < self.read_to {
+        if is_due && (has_work || self.finished() < self.read_to) {
             self.beat().await?;
         }
         Ok(())
@@ -475,11 +483,13 @@ impl<S: SagaState> Run<S> {
     /// Stores how far it is and which sagas are open; finds out whether the claim still holds.
     async fn save(&mut self) -> Result<(), Stopped> {
         let position = self.finished();
-        let streams = self.slots.keys().cloned().collect();
-        let state = Payload::from_value(&OpenSagas { streams })
+        let has_work = !self.slots.is_empty();
+        let open = has_work.then(|| OpenSagas { streams: self.slots.keys().cloned().collect() });
+        let state = Payload::from_value(&open)
             .map_err(|error| ComponentError::fatal("writing the list of open sagas", error))?;
         self.context.store.advance(&self.claim, position, Some(&state)).await?;
         (self.saved, self.saved_at) = (position, Instant::now());
+        self.has_told_of_work = has_work;
         Ok(())
     }
 }

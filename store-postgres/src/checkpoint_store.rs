@@ -27,8 +27,9 @@ const ADVANCE: &str = "UPDATE highwater.checkpoints c
     WHERE c.consumer = $1 AND c.epoch = $2";
 
 /// Takes no lock: looking never delays whoever holds the place.
-const LOOK: &str = "SELECT c.epoch, c.position, c.beats FROM highwater.checkpoints c
-    WHERE c.consumer = $1";
+const LOOK: &str = "SELECT c.epoch, c.position, c.beats,
+        c.state IS NOT NULL AND c.state::text <> 'null'
+    FROM highwater.checkpoints c WHERE c.consumer = $1";
 
 #[async_trait]
 impl CheckpointStore for PostgresStore {
@@ -90,6 +91,7 @@ fn standing_of(row: &Row) -> Result<Standing, tokio_postgres::Error> {
         epoch: row.try_get::<_, i64>(0)?.unsigned_abs(),
         position: from_i64(row.try_get(1)?),
         beats: row.try_get::<_, i64>(2)?.unsigned_abs(),
+        has_state: row.try_get(3)?,
     })
 }
 

@@ -90,16 +90,18 @@ pub(crate) async fn standing(
     connections: &Connections,
     consumer: &str,
 ) -> Result<Option<Standing>, CheckpointError> {
-    let row: Option<(i64, i64, i64)> = sqlx::query_as(
-        "SELECT epoch, position, beats FROM highwater_checkpoints WHERE consumer = ?",
+    let row: Option<(i64, i64, i64, bool)> = sqlx::query_as(
+        "SELECT epoch, position, beats, state IS NOT NULL AND state <> 'null' \
+         FROM highwater_checkpoints WHERE consumer = ?",
     )
     .bind(consumer)
     .fetch_optional(&connections.readers)
     .await
     .map_err(|error| SqliteFault::from(error).of_checkpoint(consumer))?;
-    Ok(row.map(|(epoch, position, beats)| Standing {
+    Ok(row.map(|(epoch, position, beats, has_state)| Standing {
         epoch: epoch.unsigned_abs(),
         position: GlobalPosition::new(position.unsigned_abs()),
         beats: beats.unsigned_abs(),
+        has_state,
     }))
 }

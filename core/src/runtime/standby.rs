@@ -5,11 +5,14 @@
 //!
 //! # How processes settle on a leader
 //! 1. A component that starts claims at once, so that a new process works without delay.
-//! 2. One that was taken over from claims again only after the leader has stood still, behind the
-//!    log, for the take-over time. "Still" means that two looks at its [`Standing`] saw the same,
+//! 2. One that was taken over from claims again only after the leader has stood still, with work left,
+//!    for the take-over time. "Still" means that two looks at its [`Standing`] saw the same,
 //!    and the time is this process's own between those looks: no clock of another host counts.
-//! 3. A leader with nothing to do stands at the log's end, so it is never behind. One with long work
-//!    advances to where it stands, every [`Standby::beat`]: that changes its standing.
+//! 3. A leader has work left while it is behind the log, or keeps state beside its position: work that
+//!    the log's end doesn't show, such as a saga that waits for a retry or a deadline. One with nothing
+//!    to do stands at the log's end and keeps nothing, so nobody misses it. One with long work advances
+//!    to where it stands, every [`Standby::beat`]: that changes its standing. Position and state are
+//!    stored in one write, so no look finds the end reached and the work not yet told of.
 //! 4. That holds over restarts: a component that failed and finds a later claim than its own stands
 //!    by. Otherwise a process that can't work would take the work from one that can, each time the
 //!    supervisor starts it again.
@@ -58,7 +61,7 @@ impl Standby {
         self
     }
 
-    /// How often a leader must change its standing while it is behind the log: a quarter of the
+    /// How often a leader must change its standing while it has work left: a quarter of the
     /// take-over time, at most 1 s.
     #[must_use]
     pub fn beat(&self) -> Duration {
@@ -74,7 +77,7 @@ impl Standby {
     ///
     /// It is at once, unless somebody claimed later than this process did. Then the leader's
     /// progress is reported here as `component`'s, so that `caught_up` works in every process, until
-    /// the leader stands still behind the log. `look` reads who leads and how far they have come.
+    /// the leader stands still behind the log, or beside state that it keeps. `look` reads who leads and how far they have come.
     ///
     /// # Errors
     /// What `look` returns, or why the log's high-water mark could not be read. Calling again later
@@ -127,12 +130,13 @@ impl Standby {
             tokio::time::sleep(rest).await;
             let standing = look().await?;
             context.progress.report(component, standing.position);
-            let is_behind = standing.position < context.store.high_water_mark().await?;
-            if standing != last_seen || !is_behind {
+            let has_work =
+                standing.has_state || standing.position < context.store.high_water_mark().await?;
+            if standing != last_seen || !has_work {
                 (last_seen, still_since) = (standing, Instant::now());
             }
         }
-        tracing::warn!(component, "the leader stands still behind the log, taking over");
+        tracing::warn!(component, "the leader stands still with work left, taking over");
         Ok(())
     }
 }

@@ -83,6 +83,8 @@ pub struct Standing {
     /// Grows with every `advance` that succeeds, also with one to where the checkpoint stands: so a
     /// holder with long work says that it lives. Always 0 for read models, which take page by page.
     pub beats: u64,
+    /// True if state is kept beside the position, other than JSON's `null`. Always false for read models.
+    pub has_state: bool,
 }
 
 /// Checkpoints of consumers whose effects lie outside: relays, saga managers.
@@ -98,6 +100,8 @@ pub struct Standing {
 /// - `advance` MUST NOT store a state that [`Claim::validate`] refuses.
 /// - Every `advance` that succeeds MUST raise [`Standing::beats`], wherever it advances to. One that
 ///   is refused MUST NOT.
+/// - [`Standing::has_state`] MUST be false before a state was given, and after one that is JSON's
+///   `null`: so a consumer says that it has nothing left to keep.
 /// - `standing` MUST show what the latest claim or `advance` that returned has stored, and change
 ///   nothing: no epoch ends by it, and no consumer comes into being.
 #[async_trait]

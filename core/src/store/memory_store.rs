@@ -301,6 +301,7 @@ impl CheckpointStore for MemoryStore {
             epoch: stored.claim.epoch,
             position: stored.claim.position,
             beats: stored.beats,
+            has_state: stored.claim.state.as_ref().is_some_and(|state| state.as_json() != "null"),
         }))
     }
 }

@@ -79,7 +79,7 @@ impl Checkpoint {
             "foreign" => Claimed::Foreign(detail),
             "torn" => Claimed::Torn { position, detail },
             answer => Claimed::Holds {
-                standing: Standing { epoch, position, beats: 0 },
+                standing: Standing { epoch, position, ..Standing::default() },
                 is_new: answer == "clear",
             },
         })
@@ -158,7 +158,7 @@ impl Checkpoint {
         Ok(Standing {
             epoch: epoch.unwrap_or_default(),
             position: GlobalPosition::new(position.unwrap_or_default()),
-            beats: 0,
+            ..Standing::default()
         })
     }
 }

@@ -16,6 +16,6 @@ pub(crate) fn standing(row: Option<(i64, i64)>) -> Standing {
     row.map_or(Standing::default(), |(epoch, position)| Standing {
         epoch: epoch.cast_unsigned(),
         position: GlobalPosition::new(position.cast_unsigned()),
-        beats: 0,
+        ..Standing::default()
     })
 }

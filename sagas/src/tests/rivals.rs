@@ -102,6 +102,35 @@ async fn a_manager_that_stands_by_takes_over_the_open_sagas_of_a_dead_one() {
     shop.stop().await;
 }
 
+/// All of the log is dealt with, but for a call: only the beats tell this leader from a dead one.
+#[tokio::test(start_paused = true)]
+async fn a_dead_leader_with_open_sagas_is_taken_over_from_though_the_log_is_quiet() {
+    let mut shop = Shop::open();
+    let gate = Arc::new(Notify::new());
+    *shop.bank.gate.lock().unwrap_or_else(PoisonError::into_inner) = Some(gate.clone());
+    shop.host();
+    shop.host();
+    shop.place("a").await;
+    shop.bank.at_gate.notified().await;
+    shop.all_caught_up().await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(shop.epoch().await, 2, "alive, it keeps the lead");
+    shop.kill_last().await;
+    *shop.bank.gate.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    assert_eq!(shop.until_rest("a").await, SagaPhase::Completed);
+    assert_eq!(shop.epoch().await, 3);
+    assert_eq!(shop.effects("a").await, ALL);
+    shop.all_caught_up().await;
+    // With nothing left to do it is not missed, as long as nothing comes.
+    shop.host();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(shop.epoch().await, 4);
+    shop.kill_last().await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(shop.epoch().await, 4);
+    shop.stop().await;
+}
+
 async fn all_completed(shop: &Shop) {
     for order in 0..MANY {
         let order = format!("order {order}");

@@ -164,6 +164,7 @@ macro_rules! enrol_event_store {
                     nobody_stands_where_nobody_claimed_and_looking_changes_nothing,
                     everybody_sees_who_claimed_last_and_how_far_they_came,
                     every_advance_shows_in_the_standing_and_a_refused_one_does_not,
+                    the_standing_tells_whether_state_is_kept,
                 }
                 hostile_input {
                     an_append_without_events_is_invalid,

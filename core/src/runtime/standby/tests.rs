@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::{
     Append, CheckpointError, CheckpointStore, EventStore, ExpectedVersion, GlobalPosition,
-    MemoryStore, NewEvent, StreamId,
+    MemoryStore, NewEvent, Payload, StreamId,
 };
 
 const TAKEOVER_AFTER: Duration = Duration::from_secs(2);
@@ -92,6 +92,22 @@ async fn a_leader_at_the_end_of_the_log_is_never_taken_over_from() {
     case.store.advance(&leader, head, None).await.unwrap();
     assert_eq!(case.stands_by().await, None);
     assert_eq!(case.context.progress.position("tested"), Some(head), "it can be waited for");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_at_the_end_of_the_log_that_keeps_state_has_to_say_that_it_lives() {
+    let case = Case::new();
+    case.claim().await;
+    let leader = case.store.claim("tested").await.unwrap();
+    let head = case.append().await;
+    let advance = async |state: Option<&str>| {
+        let state = Payload::from_value(&state).unwrap();
+        case.store.advance(&leader, head, Some(&state)).await.unwrap();
+    };
+    advance(Some("open")).await;
+    assert!(case.stands_by().await >= Some(TAKEOVER_AFTER));
+    advance(None).await;
+    assert_eq!(case.stands_by().await, None);
 }
 
 #[tokio::test(start_paused = true)]

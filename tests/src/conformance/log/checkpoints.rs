@@ -167,6 +167,26 @@ pub async fn every_advance_shows_in_the_standing_and_a_refused_one_does_not(log:
     }
 }
 
+/// Whoever stands by sees whether the holder keeps something beside its place, until it says `null`.
+pub async fn the_standing_tells_whether_state_is_kept(log: &dyn LogFactory) {
+    let (store, other) = (log.open().await, log.open().await);
+    let mut claim = store.claim("relay").await.unwrap();
+    assert!(!standing(&*other).await.has_state);
+    let null = Payload::from_value(&()).unwrap();
+    for (given, is_kept) in [
+        (None, false),
+        (Some(state("kept")), true),
+        (None, true),
+        (Some(null.clone()), false),
+        (Some(state("again")), true),
+    ] {
+        store.advance(&claim, position(5), given.as_ref()).await.unwrap();
+        assert_eq!(standing(&*other).await.has_state, is_kept);
+        claim = store.claim("relay").await.unwrap();
+        assert_eq!(standing(&*other).await.has_state, is_kept);
+    }
+}
+
 async fn standing(store: &dyn EventStore) -> Standing {
     store.standing("relay").await.unwrap().expect("it was claimed")
 }
