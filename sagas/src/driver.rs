@@ -21,9 +21,11 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use highwater_core::{
-    Clock, CommandHandler, CommandId, EventId, Metadata, RecordedEvent, StreamId, WarmSince,
+    Clock, CommandHandler, CommandId, EventId, GlobalPosition, Metadata, RecordedEvent, StreamId,
+    WarmSince,
 };
 use jiff::Timestamp;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::DriveError;
@@ -58,6 +60,8 @@ pub(crate) struct Shared<S> {
     pub(crate) shutdown: CancellationToken,
     pub(crate) unfinished: Arc<Unfinished>,
     pub(crate) late: LateCalls,
+    /// How far the log has been read; what was found is in the inboxes.
+    pub(crate) read_to: watch::Sender<GlobalPosition>,
     pub(crate) probe: Option<Arc<dyn Probe>>,
     /// The mutant: calls a step before its start is on record.
     #[cfg(test)]
@@ -79,6 +83,8 @@ pub(crate) enum Rest {
     Ended,
     /// Nothing is to be done before this time, or before somebody tells it something.
     Until(Option<Timestamp>),
+    /// Its deadline has passed, unless the log up to here holds an answer.
+    Overdue(GlobalPosition),
     /// The manager is shutting down.
     Stopped,
 }
@@ -96,6 +102,8 @@ pub(crate) struct Driver<S> {
     pub(crate) inbox: Arc<Inbox>,
     pub(crate) instance: Option<Box<Instance>>,
     pub(crate) attempts: Attempts,
+    /// A deadline that has passed, and a mark of the log from afterwards.
+    pub(crate) passed: Option<(Timestamp, GlobalPosition)>,
     /// When the oldest of what the instance holds was read.
     pub(crate) warm_since: WarmSince,
 }
@@ -114,11 +122,17 @@ impl<S: SagaState> Driver<S> {
             let Some(instance) = self.instance.as_deref() else {
                 return Ok(Rest::Absent);
             };
-            if self.is_overdue(instance) {
-                self.time_out().await?;
+            let todo = instance.todo();
+            if let Some(due) = self.overdue(instance, &todo) {
+                let mark = self.mark_behind(due).await?;
+                if mark > *self.shared.read_to.borrow() {
+                    return Ok(Rest::Overdue(mark));
+                }
+                if self.inbox.is_empty() {
+                    self.time_out().await?;
+                }
                 continue;
             }
-            let todo = instance.todo();
             if instance.follow_up(self.now(), |_| None).is_some() {
                 self.record_follow_up().await?;
                 continue;
@@ -201,8 +215,23 @@ impl<S: SagaState> Driver<S> {
         self.shared.clock.now()
     }
 
-    fn is_overdue(&self, instance: &Instance) -> bool {
-        instance.paused.is_none() && instance.due().is_some_and(|due| due <= self.now())
+    /// The deadline that has passed. Who has its answer is never late.
+    fn overdue(&self, instance: &Instance, todo: &Todo) -> Option<Timestamp> {
+        let may_pass = instance.paused.is_none() && !matches!(todo, Todo::TakeAnswer(..));
+        instance.due().filter(|due| may_pass && *due <= self.now())
+    }
+
+    /// How far the log went at some moment behind `due`, the same each time: a log that goes on doesn't
+    /// put the deadline off.
+    async fn mark_behind(&mut self, due: Timestamp) -> Result<GlobalPosition, DriveError> {
+        if let Some((_, mark)) = self.passed.filter(|(passed, _)| *passed == due) {
+            return Ok(mark);
+        }
+        let mark = self.shared.recorder.store.high_water_mark().await;
+        let mark =
+            mark.map_err(|source| DriveError::Read { stream: self.stream.to_string(), source })?;
+        self.passed = Some((due, mark));
+        Ok(mark)
     }
 
     /// The definition's step for the plan's `step`; `None` if a later definition dropped it.

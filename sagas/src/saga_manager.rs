@@ -17,7 +17,11 @@
 //!    sagas, advances to where the checkpoint stands, again and again, and whoever stands by sees that
 //!    it lives. This is done by the task of rule 1, which waits for no saga. Once no saga is open it
 //!    stores that, and may be silent.
-//! 6. A saga belongs where the event does that started it: to a tenant, or to none. Only events from
+//! 6. A deadline passes only once everything has been read that was in the log when its time had come:
+//!    an answer that came in time is never late because the manager was away, or behind. A driver whose
+//!    saga is overdue leaves it until then, so that who waits for the reading never keeps from work
+//!    whom the reading waits for.
+//! 7. A saga belongs where the event does that started it: to a tenant, or to none. Only events from
 //!    there reach it, so equal keys of two tenants are two sagas.
 
 use std::collections::hash_map::Entry;
@@ -30,7 +34,7 @@ use highwater_core::{
     Claim, Clock, Component, ComponentContext, ComponentError, EventStore, GlobalPosition,
     InvalidStreamId, Page, Payload, RecordedEvent, Selection, Standby, StreamId, Subscription,
 };
-use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
@@ -45,12 +49,13 @@ use crate::saga_event::{SagaEvent, category_of, own_id, stream_of};
 use crate::timers::Timers;
 use crate::{Saga, SagaControl};
 
+mod place;
 mod stopped;
 
 use stopped::{Stopped, drive_error, read_error, unreadable};
 
 /// How many events may be read and not yet dealt with before reading pauses.
-const MOST_UNFINISHED: usize = 1_024;
+pub(crate) const MOST_UNFINISHED: usize = 1_024;
 /// How often the checkpoint is stored while sagas go on.
 const SAVE_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -154,6 +159,7 @@ impl<S: SagaState> SagaManager<S> {
             shutdown: context.shutdown.clone(),
             unfinished: Arc::default(),
             late: LateCalls::default(),
+            read_to: watch::Sender::default(),
             probe: self.probe.clone(),
             #[cfg(test)]
             calls_before_recording: self.calls_before_recording,
@@ -182,12 +188,6 @@ impl<S: SagaState> Component for SagaManager<S> {
     }
 }
 
-/// What is stored beside the checkpoint while there are any; `null` otherwise.
-#[derive(Serialize, Deserialize)]
-struct OpenSagas {
-    streams: Vec<StreamId>,
-}
-
 /// A saga that is open, or is being told something.
 struct Slot<S> {
     inbox: Arc<Inbox>,
@@ -211,6 +211,8 @@ struct Run<S> {
     component: String,
     slots: HashMap<StreamId, Slot<S>>,
     ready: VecDeque<StreamId>,
+    /// Sagas whose deadline waits for the reading to have come so far.
+    overdue: Vec<(GlobalPosition, StreamId)>,
     drivers: JoinSet<Driven<S>>,
     timers: Timers,
     read_to: GlobalPosition,
@@ -235,6 +237,7 @@ impl<S: SagaState> Run<S> {
             component: claim.consumer.clone(),
             slots: HashMap::new(),
             ready: VecDeque::new(),
+            overdue: Vec::new(),
             drivers: JoinSet::new(),
             timers: Timers::default(),
             read_to: claim.position,
@@ -245,23 +248,9 @@ impl<S: SagaState> Run<S> {
             shared,
             claim,
         };
+        run.shared.read_to.send_replace(run.read_to);
         run.wake_open_sagas()?;
         Ok(run)
-    }
-
-    fn wake_open_sagas(&mut self) -> Result<(), ComponentError> {
-        let Some(state) = &self.claim.state else {
-            return Ok(());
-        };
-        let stored: Option<OpenSagas> = state
-            .to_value()
-            .map_err(|error| ComponentError::fatal("reading the list of open sagas", error))?;
-        self.has_told_of_work = stored.is_some();
-        for stream in stored.into_iter().flat_map(|stored| stored.streams) {
-            self.slot(&stream);
-            self.make_ready(&stream);
-        }
-        Ok(())
     }
 
     async fn until_shutdown(&mut self) -> Result<(), Stopped> {
@@ -296,6 +285,11 @@ impl<S: SagaState> Run<S> {
             self.take_event(Arc::new(event))?;
         }
         self.read_to = page.read_to;
+        self.shared.read_to.send_replace(page.read_to);
+        let is_read = |(mark, _): &mut (GlobalPosition, _)| *mark <= page.read_to;
+        for (_, saga) in self.overdue.extract_if(.., is_read).collect::<Vec<_>>() {
+            self.make_ready(&saga);
+        }
         Ok(())
     }
 
@@ -396,6 +390,7 @@ impl<S: SagaState> Run<S> {
                     inbox: inbox.clone(),
                     instance: None,
                     attempts: Attempts::default(),
+                    passed: None,
                     warm_since: self.shared.commands.warm_since(),
                 };
                 vacant.insert(Slot { inbox, driver: Some(driver), is_ready: false })
@@ -446,50 +441,10 @@ impl<S: SagaState> Run<S> {
             _ if has_mail => self.make_ready(&saga),
             Rest::Absent | Rest::Ended => drop(self.slots.remove(&saga)),
             Rest::Until(Some(due)) => self.timers.set(due, saga),
+            Rest::Overdue(mark) if mark <= self.read_to => self.make_ready(&saga),
+            Rest::Overdue(mark) => self.overdue.push((mark, saga)),
             Rest::Until(None) | Rest::Stopped => {}
         }
-        Ok(())
-    }
-
-    fn finished(&self) -> GlobalPosition {
-        self.shared.unfinished.finished_up_to(self.read_to)
-    }
-
-    fn report(&self) {
-        self.context.progress.report(&self.component, self.finished());
-    }
-
-    async fn save_if_due(&mut self) -> Result<(), Stopped> {
-        let is_suspicious = self.shared.unfinished.take_suspicion();
-        let is_due = self.saved_at.elapsed() >= self.save_every;
-        let has_work = !self.slots.is_empty();
-        let is_news = self.finished() > self.saved || has_work != self.has_told_of_work;
-        if is_suspicious || (is_due && is_news) {
-            return self.save().await;
-        }
-        if is_due && (has_work || self.finished() < self.read_to) {
-            self.beat().await?;
-        }
-        Ok(())
-    }
-
-    /// Says that this manager lives while its checkpoint can't move.
-    async fn beat(&mut self) -> Result<(), Stopped> {
-        self.context.store.advance(&self.claim, self.saved, None).await?;
-        self.saved_at = Instant::now();
-        Ok(())
-    }
-
-    /// Stores how far it is and which sagas are open; finds out whether the claim still holds.
-    async fn save(&mut self) -> Result<(), Stopped> {
-        let position = self.finished();
-        let has_work = !self.slots.is_empty();
-        let open = has_work.then(|| OpenSagas { streams: self.slots.keys().cloned().collect() });
-        let state = Payload::from_value(&open)
-            .map_err(|error| ComponentError::fatal("writing the list of open sagas", error))?;
-        self.context.store.advance(&self.claim, position, Some(&state)).await?;
-        (self.saved, self.saved_at) = (position, Instant::now());
-        self.has_told_of_work = has_work;
         Ok(())
     }
 }

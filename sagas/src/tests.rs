@@ -1,5 +1,6 @@
 //! The sagas of a small shop on the memory store.
 
+mod deadline;
 mod faults;
 mod flow;
 mod late;

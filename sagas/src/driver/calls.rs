@@ -96,9 +96,19 @@ impl<S: SagaState> Driver<S> {
             outcome = call => Ended::Returned(outcome),
             () = self.shared.shutdown.cancelled() => Ended::Shutdown,
             () = self.inbox.arrival(), if heeds_deliveries => Ended::Delivery,
-            () = clock.sleep_until(due.unwrap_or(Timestamp::MAX)), if due.is_some() => Ended::Overdue,
+            () = self.passes(due.unwrap_or(Timestamp::MAX)), if due.is_some() => Ended::Overdue,
             () = clock.sleep_until(limit) => Ended::TooLong,
         }
+    }
+
+    /// Waits for a deadline, and until everything was read that was in the log then.
+    async fn passes(&self, due: Timestamp) {
+        self.shared.clock.sleep_until(due).await;
+        let Ok(mark) = self.shared.recorder.store.high_water_mark().await else {
+            // The call goes on until its attempt's limit; behind that, the deadline is looked at again.
+            return std::future::pending().await;
+        };
+        let _ = self.shared.read_to.subscribe().wait_for(|read_to| *read_to >= mark).await;
     }
 
     /// The call, not yet begun; `None` if it can't be made, which is on record then.
