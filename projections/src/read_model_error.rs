@@ -30,6 +30,20 @@ pub enum ReadModelError {
         /// Where it stands.
         found: GlobalPosition,
     },
+    /// The read model shows more than the log holds: the log was restored to an earlier point, or is
+    /// another one. What it would append next, the read model would take for projected.
+    #[error(
+        "read model {name:?} stands at {position}, ahead of its log, which ends at {mark}: restore it \
+         to an earlier point as well, or rebuild it"
+    )]
+    AheadOfLog {
+        /// The read model.
+        name: String,
+        /// Where it stands.
+        position: GlobalPosition,
+        /// The log's high-water mark.
+        mark: GlobalPosition,
+    },
     /// One event can't be projected. It is not skipped, and neither is anything behind it.
     #[error("could not project {event_type} at position {position} of stream {stream}")]
     Event {
@@ -80,7 +94,7 @@ impl ReadModelError {
         match self {
             Self::Fenced { .. } | Self::Moved { .. } | Self::Unavailable { .. } => true,
             Self::Event { source, .. } | Self::Prepare { source, .. } => source.is_retryable(),
-            Self::Refused { .. } => false,
+            Self::Refused { .. } | Self::AheadOfLog { .. } => false,
         }
     }
 

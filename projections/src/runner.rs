@@ -6,7 +6,10 @@
 //! 2. A leader that is fenced stands by: it applies nothing, follows the other's checkpoint so that
 //!    `caught_up` works here too, and claims only when that checkpoint stands still while the log
 //!    moves on (see core's `Standby`).
-//! 3. A position is reported only after every effect at or before it is durable. Where pages held no
+//! 3. A read model that is ahead of its log gets no page: the positions up to where it stands will be
+//!    other events' than those that it shows. That is seen at a claim, and only until the log has come
+//!    as far again.
+//! 4. A position is reported only after every effect at or before it is durable. Where pages held no
 //!    event of this read model there is none: such a position is reported at once, and the
 //!    checkpoint follows within 250 ms or 1,000 positions, or at shutdown (see `held_page`).
 
@@ -17,7 +20,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use highwater_core::{
-    Claim, Component, ComponentContext, ComponentError, Page, ReadError, Standby, Subscription,
+    Claim, Component, ComponentContext, ComponentError, GlobalPosition, Page, ReadError, Standby,
+    Subscription,
 };
 
 pub use self::replay::ReplayError;
@@ -34,6 +38,8 @@ const GRACE: Duration = Duration::from_secs(5);
 /// Each event has its effect exactly once, and in order of position, whatever dies when: a page's
 /// effects and the checkpoint are one atomic write. An event that can't be projected is never
 /// skipped: the runner stops in front of it, and what it returns names stream, position and type.
+/// A read model that is ahead of its log, which was restored to an earlier point, stops it as well
+/// ([`ReadModelError::AheadOfLog`]), as long as the log hasn't come as far again.
 ///
 /// Host it with [`HighwaterBuilder::host`](highwater_core::HighwaterBuilder::host). Several
 /// processes may host the same one: the one that started last leads, the others stand by.
@@ -75,6 +81,7 @@ impl ProjectionRunner {
         };
         let mut claim = claim?;
         self.standby.claimed(claim.epoch);
+        not_ahead(&claim, context.store.high_water_mark().await?)?;
         context.progress.report(self.name(), claim.position);
         let mut log =
             Subscription::new(context.store.clone(), self.read_model.selection(), claim.position)
@@ -155,6 +162,15 @@ impl Component for ProjectionRunner {
             }
         }
     }
+}
+
+/// Refuses to go on from where the log has never been.
+fn not_ahead(claim: &Claim, mark: GlobalPosition) -> Result<(), ReadModelError> {
+    if claim.position <= mark {
+        return Ok(());
+    }
+    let (name, position) = (claim.consumer.clone(), claim.position);
+    Err(ReadModelError::AheadOfLog { name, position, mark })
 }
 
 /// What ended a runner's work.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use highwater_core::{EventStore, GlobalPosition, ReadError};
 
-use super::ProjectionRunner;
+use super::{ProjectionRunner, not_ahead};
 use crate::ReadModelError;
 
 /// Why a replay ended before its end. What was applied until then is whole, and a new call goes on.
@@ -93,7 +93,9 @@ impl ProjectionRunner {
         if claim.position > end {
             return Err(beyond(claim.position));
         }
-        let end = end.min(store.high_water_mark().await.map_err(of_log)?);
+        let mark = store.high_water_mark().await.map_err(of_log)?;
+        not_ahead(&claim, mark).map_err(of_model)?;
+        let end = end.min(mark);
         while claim.position < end {
             let page = store.read_all(&selection, claim.position, self.page_size).await;
             let mut page = page.map_err(of_log)?;

@@ -140,3 +140,30 @@ async fn a_checkpoint_never_stays_a_thousand_positions_behind() {
     })
     .await;
 }
+
+/// The log was restored to an earlier point, the read model wasn't.
+#[tokio::test]
+async fn a_read_model_ahead_of_its_log_gets_no_page_and_stops_its_runner_for_good() {
+    let (store, shorter) = (Arc::new(MemoryStore::new()), Arc::new(MemoryStore::new()));
+    let read_model = Counted::default();
+    let head = append(&store, "wanted", 5).await;
+    append(&shorter, "wanted", 4).await;
+    let runner = ProjectionRunner::new(read_model.clone());
+    let log: Arc<dyn EventStore> = store;
+    assert_eq!(runner.run_until(&log, head).await.unwrap(), head);
+    let pages = read_model.pages();
+
+    let log: Arc<dyn EventStore> = shorter.clone();
+    let context = ComponentContext::new(log.clone(), CancellationToken::new());
+    let stopped = tokio::time::timeout(SOON, runner.run(context)).await.expect("it stops");
+    assert!(!stopped.unwrap_err().is_retryable());
+    let ReplayError::ReadModel { source, .. } = runner.run_until(&log, head).await.unwrap_err()
+    else {
+        panic!("the read model is ahead");
+    };
+    assert!(matches!(source, ReadModelError::AheadOfLog { .. }), "{source:?}");
+    assert_eq!(read_model.pages(), pages);
+
+    append(&shorter, "wanted", 1).await;
+    assert_eq!(runner.run_until(&log, head).await.unwrap(), head, "level with its log");
+}
