@@ -11,8 +11,8 @@
 //!    opened anew) do no harm: the stream's version lets only one of them append on a state.
 //! 4. A state that was read before all were told to forget ([`Desks::close_all`]) is used by no turn
 //!    that begins afterwards, at whichever of the handlers that were made from one another. Nor is one
-//!    that was read before the store forgot somebody ([`EventStore::forgettings`]), and nor is one
-//!    that was loaded longer ago than states may be kept, however long its line is.
+//!    that was read before the store forgot somebody ([`EventStore::forgettings`]), or that was loaded
+//!    longer ago than states may be kept, however long its line is.
 
 use std::any::{Any, TypeId};
 use std::collections::VecDeque;

@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::{Context, Waker};
 
 use super::*;
+use crate::{MasterKeys, MemoryKeyStore, SealedLog, SecretKey, Subject, Vault};
 
 /// Starts `count` commands at once. On a test's single thread all of them are in line before the
 /// desk is served, so they share its first turn.
@@ -324,6 +325,21 @@ async fn handlers_made_from_one_another_forget_together() {
         other.drop_warm_aggregates();
         assert!(reads_of_a_command(&commands, &store).await > 0);
     }
+}
+
+/// Told to the vault and to no handler.
+#[tokio::test(start_paused = true)]
+async fn a_warm_state_from_before_somebody_was_forgotten_is_not_used() {
+    let master = MasterKeys::new("test", SecretKey::from_bytes([42; 32]));
+    let vault = Vault::new(Arc::new(MemoryKeyStore::new()), master);
+    let sealed = SealedLog::new(Arc::new(MemoryStore::new()), vault.clone());
+    let store = Arc::new(FaultyStore::new(Arc::new(sealed)));
+    let commands = CommandHandler::new(store.clone());
+    reads_of_a_command(&commands, &store).await;
+    assert_eq!(reads_of_a_command(&commands, &store).await, 0, "it is warm");
+    vault.forget(&Subject::new("ann").unwrap()).await.unwrap();
+    assert!(reads_of_a_command(&commands, &store).await > 0);
+    assert_eq!(reads_of_a_command(&commands, &store).await, 0);
 }
 
 #[tokio::test(start_paused = true)]
