@@ -1,7 +1,8 @@
 //! Calls to the outside that a saga no longer waits for, and what becomes of their replies.
 //!
-//! A late reply, or the late answer to a step that waits for an event, is recorded in the saga's stream, where it changes nothing; but if it tells of an
-//! effect that the compensation had not found, or can't rule one out, the compensation is due again.
+//! A late reply, or the late answer to a step that waits for an event, is recorded in the saga's
+//! stream, where it changes nothing; but if it tells of an effect that the compensation had not
+//! found, or can't rule one out, the compensation is due again.
 //!
 //! Bounded: beyond [`MOST_LATE_CALLS`] a call that is given up is dropped at once.
 

@@ -77,7 +77,8 @@ impl Standby {
     ///
     /// It is at once, unless somebody claimed later than this process did. Then the leader's
     /// progress is reported here as `component`'s, so that `caught_up` works in every process, until
-    /// the leader stands still behind the log, or beside state that it keeps. `look` reads who leads and how far they have come.
+    /// the leader stands still behind the log, or beside state that it keeps. `look` reads who leads
+    /// and how far they have come.
     ///
     /// # Errors
     /// What `look` returns, or why the log's high-water mark could not be read. Calling again later
