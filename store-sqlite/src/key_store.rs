@@ -143,7 +143,8 @@ async fn forget(connections: &Connections, subject: &Subject) -> Result<(), KeyS
 
 /// Has the keys leave the write-ahead log as well. The subject is forgotten without it: a courtesy,
 /// which a reader that is still in that log may refuse. So nobody waits for that reader, and least of
-/// all those that want to write.
+/// all those that want to write. Dropped or failed half-way, the connection isn't put back, and so nobody
+/// is left with one that doesn't wait.
 async fn empty_write_ahead_log(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
     let patience: i64 =
         sqlx::query_scalar("PRAGMA busy_timeout").fetch_one(&mut *connection).await?;

@@ -113,6 +113,7 @@ async fn a_dead_leader_with_open_sagas_is_taken_over_from_though_the_log_is_quie
     shop.place("a").await;
     shop.bank.at_gate.notified().await;
     shop.all_caught_up().await;
+    // The clock is stopped here, too.
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(shop.epoch().await, 2, "alive, it keeps the lead");
     shop.kill_last().await;

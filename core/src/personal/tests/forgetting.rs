@@ -101,11 +101,33 @@ async fn another_process_forgets_when_its_keys_are_too_old() {
     assert!(value(&elsewhere).await.is_none());
 }
 
-/// Answers a question late: after it was told to, with what it knew when it was asked.
+/// Which answer of a store of keys comes late.
+#[derive(PartialEq)]
+enum Late {
+    Find,
+    Forget,
+}
+
+/// Answers when it is told to, with what it knew when it was asked.
 struct LateAnswer {
     keys: Arc<MemoryKeyStore>,
+    late: Late,
     was_asked: Notify,
     may_answer: Notify,
+}
+
+impl LateAnswer {
+    fn to(late: Late, house: &House) -> Arc<Self> {
+        let keys = house.keys.clone();
+        Arc::new(Self { keys, late, was_asked: Notify::new(), may_answer: Notify::new() })
+    }
+
+    async fn hold(&self, answer: Late) {
+        if self.late == answer {
+            self.was_asked.notify_one();
+            self.may_answer.notified().await;
+        }
+    }
 }
 
 #[async_trait]
@@ -116,8 +138,7 @@ impl KeyStore for LateAnswer {
 
     async fn find(&self, names: &[KeyName]) -> Result<Vec<KeyState>, KeyStoreError> {
         let known = self.keys.find(names).await;
-        self.was_asked.notify_one();
-        self.may_answer.notified().await;
+        self.hold(Late::Find).await;
         known
     }
 
@@ -126,7 +147,9 @@ impl KeyStore for LateAnswer {
     }
 
     async fn forget(&self, subject: &Subject) -> Result<(), KeyStoreError> {
-        self.keys.forget(subject).await
+        let forgotten = self.keys.forget(subject).await;
+        self.hold(Late::Forget).await;
+        forgotten
     }
 
     async fn rewrap(&self, old: &StoredKey, new: &WrappedKey) -> Result<bool, KeyStoreError> {
@@ -147,11 +170,7 @@ impl KeyStore for LateAnswer {
 async fn a_key_that_was_on_its_way_when_its_subject_was_forgotten_does_not_stay() {
     let house = House::new();
     house.append(&Personal::of("ann", "Harbour".to_owned())).await;
-    let keys = Arc::new(LateAnswer {
-        keys: house.keys.clone(),
-        was_asked: Notify::new(),
-        may_answer: Notify::new(),
-    });
+    let keys = LateAnswer::to(Late::Find, &house);
     let vault = Vault::new(keys.clone(), master());
     let log = Arc::new(SealedLog::new(house.raw.clone(), vault.clone()));
     let reading = tokio::spawn({
@@ -226,11 +245,7 @@ async fn a_page_that_was_on_its_way_when_somebody_was_forgotten_is_read_anew() {
     for who in ["bob", "ann"] {
         house.append(&Personal::of(who, "Harbour".to_owned())).await;
     }
-    let keys = Arc::new(LateAnswer {
-        keys: house.keys.clone(),
-        was_asked: Notify::new(),
-        may_answer: Notify::new(),
-    });
+    let keys = LateAnswer::to(Late::Find, &house);
     let vault = Vault::new(keys.clone(), master());
     let log = Arc::new(SealedLog::new(house.raw.clone(), vault.clone()));
     let mut subscription =
@@ -245,51 +260,11 @@ async fn a_page_that_was_on_its_way_when_somebody_was_forgotten_is_read_anew() {
     assert_eq!(revealed(&subscription.next_page().await.unwrap()), None);
 }
 
-/// Keeps the keys in its memory, and is in no hurry to say that it has deleted some.
-struct SlowToForget {
-    keys: Arc<MemoryKeyStore>,
-    has_forgotten: Notify,
-}
-
-#[async_trait]
-impl KeyStore for SlowToForget {
-    async fn newest(&self, subjects: &[Subject]) -> Result<Vec<KeyState>, KeyStoreError> {
-        self.keys.newest(subjects).await
-    }
-
-    async fn find(&self, names: &[KeyName]) -> Result<Vec<KeyState>, KeyStoreError> {
-        self.keys.find(names).await
-    }
-
-    async fn add(&self, keys: &[StoredKey]) -> Result<Vec<KeyState>, KeyStoreError> {
-        self.keys.add(keys).await
-    }
-
-    async fn forget(&self, subject: &Subject) -> Result<(), KeyStoreError> {
-        self.keys.forget(subject).await?;
-        self.has_forgotten.notify_one();
-        std::future::pending().await
-    }
-
-    async fn rewrap(&self, old: &StoredKey, new: &WrappedKey) -> Result<bool, KeyStoreError> {
-        self.keys.rewrap(old, new).await
-    }
-
-    async fn not_wrapped_by(
-        &self,
-        master: &str,
-        after: Option<&KeyName>,
-        limit: usize,
-    ) -> Result<Vec<StoredKey>, KeyStoreError> {
-        self.keys.not_wrapped_by(master, after, limit).await
-    }
-}
-
 /// A client that hangs up between the deletion of its keys and the answer.
 #[tokio::test]
 async fn a_forgetting_that_is_dropped_behind_its_commit_leaves_no_key_in_memory() {
     let house = House::new();
-    let keys = Arc::new(SlowToForget { keys: house.keys.clone(), has_forgotten: Notify::new() });
+    let keys = LateAnswer::to(Late::Forget, &house);
     let vault = Vault::new(keys.clone(), master());
     let log = SealedLog::new(house.raw.clone(), vault.clone());
     log.append(append(&Personal::of("ann", "Harbour".to_owned()))).await.unwrap();
@@ -297,7 +272,7 @@ async fn a_forgetting_that_is_dropped_behind_its_commit_leaves_no_key_in_memory(
     let ann = subject("ann");
     tokio::select! {
         _ = vault.forget(&ann) => panic!("it never answers"),
-        () = keys.has_forgotten.notified() => {}
+        () = keys.was_asked.notified() => {}
     }
     assert!(value(&log).await.is_none());
 }
