@@ -16,7 +16,7 @@
 --      Tags share 256 locks and types 64, by hash: the server's lock table is small (some 6,400 by
 --      default), and a batch may carry thousands of tags. Two tags that share one wait for each other
 --      needlessly, for as long as a commit takes. Sorted, so that two batches can't wait in a circle.
---   2. The draw lock and the watermark lock, both in draw_positions. Behind the tags, because readers
+--   2. The watermark lock and the draw lock, both in draw_positions. Behind the tags, because readers
 --      stop below an append that holds the watermark lock: waiting for a tag must not hold readers.
 --   3. Rows are written. An entry of a unique index that somebody else is writing is waited for here,
 --      in the order of streams; it ends with a unique violation if that one commits, and is ours if it
@@ -30,72 +30,93 @@
 -- No step waits for a lock of an earlier one, and who holds the draw lock waits for nothing. So appends
 -- can't lock each other in a circle.
 
--- Draws the `wanted` positions behind the one it returns, for the transaction that it runs in.
---
--- The watermark lock comes before the positions (high_water_mark has the proof: a lock taken
--- afterwards would leave a moment in which a reader sees a position drawn and nobody holding it, and
--- skips the event). It is shared with every other append, so it never waits.
---
--- The draw lock lets one session at a time read the sequence, lock what it read, and draw. Without it,
--- an append could read the sequence while another has drawn half of its positions. The later one's key
--- would then stand within the earlier one's events, and so would the mark once the earlier one has
--- committed: readers would see half an append.
--- It belongs to the session, as only such locks can be given back before the transaction ends. So it
--- must be given back however this ends: a session that kept it would stop every append until it closed.
--- One expression takes it and gives it back, with nothing in between that waits, and CASE fixes the
--- order. Where that fails half-way (no room for a lock), the handler gives it back; if the wait for it
--- is cancelled, the handler finds nothing to give back and Postgres warns. The end of a partition comes
--- too often to be left to a handler, in which a statement can be cancelled, too: it gives null.
---
--- append_event runs it under its caller's search path: hence the qualified names.
-CREATE FUNCTION highwater.draw_positions(wanted bigint) RETURNS bigint
+-- Whether so many positions may be drawn: always, while the log is one table (0011_partitions.sql has
+-- the rest). The planner puts the answer in place of the call.
+CREATE FUNCTION highwater.has_room(wanted bigint) RETURNS boolean
+LANGUAGE sql VOLATILE AS 'SELECT true';
+
+CREATE FUNCTION highwater.refuse_for_want_of_room() RETURNS bigint
 LANGUAGE plpgsql VOLATILE
 AS $$
-DECLARE
-    -- 24004 << 48 and 24001 << 48.
-    draw_lock constant pg_catalog.int8 := 6756525340962586624;
-    watermark constant pg_catalog.int8 := 6755680916032454656;
-    drawn pg_catalog.int8;
 BEGIN
-    BEGIN
-        drawn := CASE WHEN pg_catalog.pg_advisory_lock(draw_lock) IS NOT NULL THEN
-            CASE WHEN highwater.live_end() OPERATOR(pg_catalog.-)
-                    pg_catalog.pg_sequence_last_value('highwater.event_position')
-                    OPERATOR(pg_catalog.<) wanted THEN
-                CASE WHEN pg_catalog.pg_advisory_unlock(draw_lock) THEN NULL::pg_catalog.int8 END
-            WHEN pg_catalog.pg_advisory_xact_lock_shared(watermark OPERATOR(pg_catalog.|)
-                    pg_catalog.pg_sequence_last_value('highwater.event_position')) IS NOT NULL THEN
-                pg_catalog.setval('highwater.event_position',
-                    pg_catalog.pg_sequence_last_value('highwater.event_position')
-                        OPERATOR(pg_catalog.+) wanted)
-                OPERATOR(pg_catalog.-)
-                CASE WHEN pg_catalog.pg_advisory_unlock(draw_lock) THEN wanted ELSE wanted END
-            END
-        END;
-    EXCEPTION WHEN query_canceled OR OTHERS THEN
-        PERFORM pg_catalog.pg_advisory_unlock(draw_lock);
-        RAISE;
-    END;
-    IF drawn IS NULL THEN
-        RAISE EXCEPTION 'the live partition of the log has no room for this append'
-            USING ERRCODE = 'HW001', HINT = 'Call highwater.roll_over.';
-    END IF;
-    RETURN drawn;
+    RAISE EXCEPTION 'the live partition of the log has no room for this append'
+        USING ERRCODE = 'HW001', HINT = 'Call highwater.roll_over.';
 END
 $$;
 
--- Appends one event without tags or condition. `expected` as in append_batch. `drawn` is its
--- position and `reached` the stream's new version; both are null, and nothing was written, if the
--- stream isn't where it was expected.
+-- Waits for the draw lock where somebody has it. A wait that is cancelled just when the lock is granted
+-- leaves the session with it: the handler gives it back, or finds nothing to give back and the server
+-- warns. One statement, because between two a cancellation would be noticed.
+CREATE FUNCTION highwater.wait_for_draw_lock() RETURNS boolean
+LANGUAGE plpgsql VOLATILE
+AS $$
+BEGIN
+    RETURN pg_catalog.pg_advisory_lock(6756525340962586624) IS NOT NULL;
+EXCEPTION WHEN query_canceled OR OTHERS THEN
+    PERFORM pg_catalog.pg_advisory_unlock(6756525340962586624);
+    RAISE;
+END
+$$;
+
+-- Draws `wanted` positions for the transaction that it runs in, and returns the last of them.
+--
+-- The planner puts the expression in place of the call, and CASE fixes the order:
+--   1. The watermark lock, before any position (high_water_mark has the proof: a lock taken afterwards
+--      would leave a moment in which a reader sees a position drawn and nobody holding it, and skips the
+--      event). It is shared with every other append, so it never waits.
+--   2. The draw lock. One session at a time reads the sequence and moves it on: two that had read the
+--      same value would draw the same positions. It belongs to the session, as only such locks can be
+--      given back before the transaction ends.
+--   3. The sequence moves in one step, however many positions are drawn. So its value is the end of some
+--      append whenever it is read, for a key or for a mark: readers see an append whole.
+--   4. The draw lock is given back. A session that kept it would stop every append until it closed. So
+--      nothing between having it and here waits, looks for a cancellation, or can fail: what could is
+--      done before (the lock on the sequence with the first look at it, a transaction id with
+--      pg_current_xact_id), and where there is no room the lock goes first.
+--
+-- One position is drawn by nextval, which writes to the WAL once in 32 times; setval does each time.
+--
+-- append_event runs it under its caller's search path: hence the qualified names. The locks are
+-- 24001 << 48 and 24004 << 48.
+CREATE FUNCTION highwater.draw_positions(wanted bigint) RETURNS bigint
+LANGUAGE sql VOLATILE
+AS $$
+    SELECT CASE
+        WHEN pg_catalog.pg_advisory_xact_lock_shared(6755680916032454656 OPERATOR(pg_catalog.|)
+                pg_catalog.pg_sequence_last_value('highwater.event_position')) IS NOT NULL
+            AND pg_catalog.pg_current_xact_id() IS NOT NULL
+            AND (pg_catalog.pg_try_advisory_lock(6756525340962586624) OR highwater.wait_for_draw_lock())
+        THEN CASE
+            WHEN highwater.has_room(wanted) THEN
+                CASE WHEN wanted OPERATOR(pg_catalog.=) 1
+                    THEN pg_catalog.nextval('highwater.event_position')
+                    ELSE pg_catalog.setval('highwater.event_position',
+                        pg_catalog.pg_sequence_last_value('highwater.event_position')
+                            OPERATOR(pg_catalog.+) wanted)
+                END OPERATOR(pg_catalog.+)
+                CASE WHEN pg_catalog.pg_advisory_unlock(6756525340962586624) THEN 0 ELSE 0 END
+            WHEN pg_catalog.pg_advisory_unlock(6756525340962586624) THEN
+                highwater.refuse_for_want_of_room()
+        END
+    END
+$$;
+
+-- Appends one event without tags or condition to a stream that is expected at exactly this version,
+-- and returns its position; null, and nothing was written, if the stream isn't there. For a new stream
+-- (expected 0) a unique violation says that, too.
 --
 -- Nothing but unique indexes guards it, so it doesn't matter how old a version it has read: a stream
 -- that went on since makes the insert fail.
 --
--- A writer that is alone waits for all of this at each append, so microseconds count. A query costs
--- more to start than to look into a table, so there is one for all (two took some 30 microseconds
--- more), and expressions, which need no executor, for the rest. And no SET search_path, which takes as
--- long as an index entry. Instead every name is qualified and so is every operator: what the caller's
--- search path could capture would run with the owner's rights.
+-- A writer that is alone waits for all of this at each append, so microseconds count:
+--   - A query costs more to start than to look into a table, and each table that it names costs a tenth
+--     of an append. So there is one query, and a new stream is looked for in none: its first version
+--     meets the unique index, unless the live table doesn't know of it (older_head).
+--   - All columns are listed, in order: the server would else put a second projection behind the first.
+--   - Expressions need no executor, but each statement of its own costs; a lock's void would be
+--     converted to whatever variable took it.
+--   - No SET search_path, which takes as long as an index entry. Instead every name is qualified and so
+--     is every operator: what the caller's search path could capture would run with the owner's rights.
 CREATE FUNCTION highwater.append_event(
     stream             text,
     expected           bigint,
@@ -104,8 +125,7 @@ CREATE FUNCTION highwater.append_event(
     schema_of_event    bigint,
     data_of_event      json,
     metadata_of_event  json,
-    OUT drawn   bigint,
-    OUT reached bigint
+    OUT drawn bigint
 )
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 AS $$
@@ -114,44 +134,47 @@ DECLARE
     type_locks constant pg_catalog.int8 := 6755962391009165568;
     -- A version that no stream reaches, for one that has ended.
     tombstoned constant pg_catalog.int8 := 9223372036854775807;
-    taken pg_catalog.text;
 BEGIN
-    -- As in append_batch: what follows must see what was committed while the lock was waited for.
-    IF pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.<>) 'read committed' THEN
-        RAISE EXCEPTION 'append_event needs READ COMMITTED'
-            USING ERRCODE = 'invalid_transaction_state';
-    END IF;
-    IF pg_catalog.current_setting('synchronous_commit') OPERATOR(pg_catalog.=) 'off' THEN
-        taken := pg_catalog.set_config('synchronous_commit', 'on', true);
+    -- As in append_batch. The type's lock before the stream is looked at: no partition is sealed behind
+    -- this append's back (0011_partitions.sql).
+    IF pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.<>) 'read committed'
+        OR pg_catalog.current_setting('synchronous_commit') OPERATOR(pg_catalog.=) 'off'
+        OR pg_catalog.pg_advisory_xact_lock_shared(type_locks OPERATOR(pg_catalog.|)
+            (pg_catalog.hashtext(type_of_event) OPERATOR(pg_catalog.&) 63)::pg_catalog.int8) IS NULL
+    THEN
+        IF pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.<>) 'read committed' THEN
+            RAISE EXCEPTION 'append_event needs READ COMMITTED'
+                USING ERRCODE = 'invalid_transaction_state';
+        END IF;
+        PERFORM pg_catalog.set_config('synchronous_commit', 'on', true),
+            pg_catalog.pg_advisory_xact_lock_shared(type_locks OPERATOR(pg_catalog.|)
+                (pg_catalog.hashtext(type_of_event) OPERATOR(pg_catalog.&) 63)::pg_catalog.int8);
     END IF;
 
-    -- Before the stream is looked at: no partition is sealed behind this append's back
-    -- (0011_partitions.sql).
-    taken := pg_catalog.pg_advisory_xact_lock_shared(type_locks OPERATOR(pg_catalog.|)
-        (pg_catalog.hashtext(type_of_event) OPERATOR(pg_catalog.&) 63)::pg_catalog.int8);
-
-    -- Without an event the stream is new, or retention has removed them all and kept the version. No
-    -- version if the id is in a sealed partition: append_batch then says what became of it. OFFSET 0
-    -- keeps all this from being looked up wherever the version is mentioned.
-    INSERT INTO highwater.events
-        (position, version, event_id, schema_version, stream_id, type, data, metadata)
-    SELECT highwater.draw_positions(1) OPERATOR(pg_catalog.+) 1, h.head OPERATOR(pg_catalog.+) 1,
-        id, schema_of_event, stream, type_of_event, data_of_event, metadata_of_event
-    FROM (
-        SELECT CASE WHEN highwater.knows_any(ARRAY[id]) THEN NULL ELSE coalesce(
-            (SELECT CASE WHEN e.type OPERATOR(pg_catalog.=) 'highwater.tombstone' THEN tombstoned
-                         ELSE e.version END
-             FROM highwater.live_events() e
-             WHERE e.stream_id OPERATOR(pg_catalog.=) stream ORDER BY e.version DESC LIMIT 1),
-            highwater.older_head(stream),
-            (SELECT CASE WHEN r.is_tombstoned THEN tombstoned ELSE r.removed_to END
-             FROM highwater.stream_retention r WHERE r.stream_id OPERATOR(pg_catalog.=) stream),
-            0) END AS head
-        OFFSET 0) h
-    WHERE h.head OPERATOR(pg_catalog.<) tombstoned
-      AND (expected OPERATOR(pg_catalog.=) h.head OR expected OPERATOR(pg_catalog.=) (-2)
-           OR (expected OPERATOR(pg_catalog.=) (-1) AND h.head OPERATOR(pg_catalog.>) 0))
-    RETURNING position, version INTO drawn, reached;
+    -- Nothing is written if the id is in a sealed partition: append_batch then says what became of it.
+    IF expected OPERATOR(pg_catalog.=) 0 THEN
+        INSERT INTO highwater.events (position, version, recorded_at, event_id, schema_version,
+            stream_id, type, tags, data, metadata)
+        SELECT highwater.draw_positions(1), 1::pg_catalog.int8, pg_catalog.now(), id, schema_of_event,
+            stream, type_of_event, NULL::pg_catalog.text[], data_of_event, metadata_of_event
+        WHERE highwater.older_head(stream) IS NULL AND NOT highwater.knows_any(ARRAY[id])
+        RETURNING position INTO drawn;
+    ELSE
+        INSERT INTO highwater.events (position, version, recorded_at, event_id, schema_version,
+            stream_id, type, tags, data, metadata)
+        SELECT highwater.draw_positions(1), expected OPERATOR(pg_catalog.+) 1, pg_catalog.now(), id,
+            schema_of_event, stream, type_of_event, NULL::pg_catalog.text[], data_of_event,
+            metadata_of_event
+        WHERE coalesce(
+                (SELECT CASE WHEN e.type OPERATOR(pg_catalog.=) 'highwater.tombstone' THEN tombstoned
+                             ELSE e.version END
+                 FROM highwater.live_events() e
+                 WHERE e.stream_id OPERATOR(pg_catalog.=) stream ORDER BY e.version DESC LIMIT 1),
+                highwater.older_head(stream)) OPERATOR(pg_catalog.=) expected
+            AND expected OPERATOR(pg_catalog.<) tombstoned
+            AND NOT highwater.knows_any(ARRAY[id])
+        RETURNING position INTO drawn;
+    END IF;
 END
 $$;
 
@@ -240,7 +263,7 @@ BEGIN
     -- The condition in order of position, though any match will do: only an index has that order. Where most
     -- events carry one of a few tags, the server would else hope for a match early in the whole table.
     WITH block AS MATERIALIZED (
-        SELECT highwater.draw_positions(cardinality(event_ids)) AS before
+        SELECT highwater.draw_positions(cardinality(event_ids)) - cardinality(event_ids) AS before
     ), written AS (
         INSERT INTO highwater.events
             (position, version, event_id, schema_version, stream_id, type, tags, data, metadata)
@@ -253,13 +276,7 @@ BEGIN
                 (SELECT CASE e.type WHEN 'highwater.tombstone' THEN tombstoned ELSE e.version END
                  FROM highwater.live_events() e
                  WHERE e.stream_id = event_streams[u.event] ORDER BY e.version DESC LIMIT 1),
-                highwater.older_head(event_streams[u.event]),
-                -- Looked into for each stream only if retention has ever removed anything.
-                CASE WHEN (SELECT true FROM highwater.stream_retention LIMIT 1) THEN
-                    (SELECT CASE WHEN r.is_tombstoned THEN tombstoned ELSE r.removed_to END
-                     FROM highwater.stream_retention r WHERE r.stream_id = event_streams[u.event])
-                END,
-                0) AS head
+                highwater.older_head(event_streams[u.event]), 0) AS head
             FROM generate_series(1, cardinality(event_ids)) u(event)
             OFFSET 0) h
         -- If one id is in a sealed partition, nothing is appended: append_batch decides on them all.
@@ -401,10 +418,7 @@ BEGIN
         (SELECT CASE e.type WHEN 'highwater.tombstone' THEN tombstoned ELSE e.version END
          FROM highwater.live_events() e
          WHERE e.stream_id = p.stream_id ORDER BY e.version DESC LIMIT 1),
-        highwater.older_head(p.stream_id),
-        (SELECT CASE WHEN r.is_tombstoned THEN tombstoned ELSE r.removed_to END
-         FROM highwater.stream_retention r WHERE r.stream_id = p.stream_id),
-        0) ORDER BY p.part)
+        highwater.older_head(p.stream_id), 0) ORDER BY p.part)
     INTO heads
     FROM unnest(part_streams) WITH ORDINALITY p(stream_id, part);
 
@@ -473,7 +487,7 @@ BEGIN
     -- of streams, which is the same unless an append names several: two processes that wrote two
     -- streams in opposite orders would wait for each other's unique entries.
     WITH block AS MATERIALIZED (
-        SELECT highwater.draw_positions(cardinality(event_ids)) AS before
+        SELECT highwater.draw_positions(cardinality(event_ids)) - cardinality(event_ids) AS before
     ), drawn AS MATERIALIZED (
         SELECT b.before + e.turn AS position, e.*
         FROM block b
@@ -568,4 +582,5 @@ $$;
 
 -- Appending is granted, not given: see the crate's documentation, "Privileges".
 REVOKE ALL ON FUNCTION highwater.append_event, highwater.append_events, highwater.append_batch,
-    highwater.append_in_turn, highwater.draw_positions FROM PUBLIC;
+    highwater.append_in_turn, highwater.draw_positions, highwater.wait_for_draw_lock,
+    highwater.refuse_for_want_of_room FROM PUBLIC;

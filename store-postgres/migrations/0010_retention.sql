@@ -21,12 +21,29 @@ CREATE TABLE highwater.stream_retention (
 );
 
 -- One row: everything up to this position may be gone.
+-- has_begun: streams may have marks. Appends don't look for any before (begin_retention,
+-- 0011_partitions.sql): most logs never have one, and each look costs every append.
 CREATE TABLE highwater.log_retention (
     is_only_row boolean PRIMARY KEY DEFAULT true CHECK (is_only_row),
     removed_to  bigint  NOT NULL DEFAULT 0,
-    marked_by   xid8    NOT NULL DEFAULT pg_current_xact_id()
+    marked_by   xid8    NOT NULL DEFAULT pg_current_xact_id(),
+    has_begun   boolean NOT NULL DEFAULT false
 );
 INSERT INTO highwater.log_retention DEFAULT VALUES;
+
+CREATE FUNCTION highwater.insist_on_begun_retention() RETURNS trigger
+LANGUAGE plpgsql VOLATILE
+AS $$
+BEGIN
+    IF NOT (SELECT r.has_begun FROM highwater.log_retention r) THEN
+        RAISE EXCEPTION 'no append would look at this mark'
+            USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Call highwater.begin_retention.';
+    END IF;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER marks_are_looked_at BEFORE INSERT ON highwater.stream_retention
+    FOR EACH STATEMENT EXECUTE FUNCTION highwater.insist_on_begun_retention();
 
 -- The transactions of this database that may use a snapshot which doesn't see what transaction
 -- `marker` committed. Asked after the commit, so whoever comes later sees it.

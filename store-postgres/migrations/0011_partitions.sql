@@ -4,7 +4,7 @@
 -- finish_partitions). Then `events` and `event_tags` are parents, events_<n> and event_tags_<n> their
 -- partitions, and the former tables the first of these. One is *live*. The ones before it are *sealed*,
 -- and behind it there is the *next* one, empty, so that it can become live without anybody waiting for
--- readers. No position is drawn behind the live one's end (live_end): that error tells the appender to
+-- readers. No position is drawn behind the live one's end (has_room): that error tells the appender to
 -- call roll_over() and to append again.
 --
 -- A unique index holds within a partition only, but a version must stand for one event of the log and
@@ -15,7 +15,7 @@
 --      its transaction ends. roll_over() holds all of them exclusively (close_log). So an append that
 --      has its lock before a roll-over has ended when that begins; and one that gets its lock after it
 --      sees, in each later statement, everything that was appended before.
---   2. Positions are drawn up to live_end() only. Only roll_over() moves that, under the locks of 1,
+--   2. Positions are drawn up to the live one's end only (has_room). Only roll_over() moves that, under the locks of 1,
 --      and what was left before the former end is never drawn. So appends write to the live partition
 --      only. With 1: the next one is empty until it is live, a sealed one never changes again but by
 --      retention, and every append that comes after sees all of it. Whoever changes partitions runs
@@ -27,8 +27,8 @@
 --   4. Within a stream positions rise with versions. So the newest event of a stream is in the newest
 --      partition that has any: the live one is asked first, the others newest first, and the first
 --      answer is right.
---   5. live_events, live_end, older_head and knows_any change with the partitions, in one
---      transaction: under the locks of 1 when another one becomes live. A session learns of a change when
+--   5. live_events, has_room, older_head and knows_any change with the partitions, in one
+--      transaction: under the locks of 1 when another one becomes live or retention begins. A session learns of a change when
 --      it gets a lock on a table that it doesn't hold yet, and only then runs no plan of before. So each
 --      append takes such a lock behind those of 1: on events to write, in the functions that are one
 --      statement; of its own, in append_batch, which runs in callers' transactions, too.
@@ -60,13 +60,10 @@
 CREATE FUNCTION highwater.live_events() RETURNS SETOF highwater.events
 LANGUAGE sql STABLE AS 'SELECT * FROM highwater.events';
 
--- The last position that may be drawn. The planner puts the number in place of the call.
-CREATE FUNCTION highwater.live_end() RETURNS bigint
-LANGUAGE sql STABLE AS 'SELECT 9223372036854775807::pg_catalog.int8';
-
--- The version of the newest event of a stream in the sealed partitions, null if there is none;
--- 9223372036854775807 if it is the stream's tombstone. Without partitions it is a constant that the
--- planner puts in place of the call. So is the next.
+-- The version of a stream of which the live partition has no event: that of its newest event in the
+-- sealed ones, or the one that retention has kept; null if there is none; 9223372036854775807 if the
+-- stream has ended. As long as there are neither, it is a constant that the planner puts in place of the
+-- call. So is the next.
 CREATE FUNCTION highwater.older_head(stream text) RETURNS bigint
 LANGUAGE sql STABLE AS 'SELECT NULL::pg_catalog.int8';
 
@@ -118,9 +115,9 @@ BEGIN
 END
 $$;
 
--- The newest sealed partition has a statement of its own: a single one over all of them would lock and
--- prepare each of them though the first answers. A stream that is nowhere is found missing faster by one
--- statement for all the rest than by one for each.
+-- Writes older_head and knows_any anew. The newest sealed partition has a statement of its own: a single
+-- one over all of them would lock and prepare each of them though the first answers. A stream that is
+-- nowhere is found missing faster by one statement for all the rest than by one for each.
 CREATE FUNCTION highwater.write_older_lookups() RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
@@ -149,6 +146,12 @@ BEGIN
         IF FOUND THEN RETURN true; END IF;
     END IF;$text$, sealed.least_id, sealed.greatest_id, sealed.number);
     END LOOP;
+    -- Behind all events: a stream that has any goes on behind the newest.
+    IF (SELECT r.has_begun FROM highwater.log_retention r) THEN
+        heads := heads || $text$
+        (SELECT CASE WHEN r.is_tombstoned THEN 9223372036854775807 ELSE r.removed_to END
+         FROM highwater.stream_retention r WHERE r.stream_id OPERATOR(pg_catalog.=) stream)$text$::text;
+    END IF;
     -- Every name is qualified: append_event, which asks, has its caller's search path.
     EXECUTE format($text$
 CREATE OR REPLACE FUNCTION highwater.older_head(stream text) RETURNS bigint
@@ -162,6 +165,11 @@ BEGIN
 END
 $function$
 $text$, coalesce(heads[1], 'NULL'), coalesce(nullif(array_to_string(heads[2:], ','), ''), 'NULL'));
+    IF ids = '' THEN
+        CREATE OR REPLACE FUNCTION highwater.knows_any(ids uuid[]) RETURNS boolean
+        LANGUAGE sql STABLE AS 'SELECT false';
+        RETURN;
+    END IF;
     EXECUTE format($text$
 CREATE OR REPLACE FUNCTION highwater.knows_any(ids uuid[]) RETURNS boolean
 LANGUAGE plpgsql STABLE AS $function$
@@ -181,13 +189,36 @@ $text$, ids);
 END
 $$;
 
+-- Lets appends look for what retention has kept of a stream; needed before the first mark of one, and
+-- done once. Under the locks of 1: an append that doesn't look yet has ended before anything is marked.
+-- It waits for appends in flight, and later ones wait for it. So it gives up soon where one stays open
+-- (lock_timeout), and is called again.
+CREATE FUNCTION highwater.begin_retention() RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '100ms'
+AS $$
+BEGIN
+    IF (SELECT r.has_begun FROM highwater.log_retention r) THEN
+        RETURN;
+    END IF;
+    PERFORM highwater.insist_on_read_committed();
+    PERFORM pg_advisory_xact_lock(24005::bigint << 48);
+    PERFORM highwater.close_log();
+    UPDATE highwater.log_retention SET has_begun = true;
+    PERFORM highwater.write_older_lookups();
+END
+$$;
+
 CREATE FUNCTION highwater.end_live_at(last bigint) RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    EXECUTE format('CREATE OR REPLACE FUNCTION highwater.live_end() RETURNS bigint
-        LANGUAGE sql STABLE AS ''SELECT %s::pg_catalog.int8''', last);
+    EXECUTE format('CREATE OR REPLACE FUNCTION highwater.has_room(wanted bigint) RETURNS boolean
+        LANGUAGE sql VOLATILE AS ''SELECT %s OPERATOR(pg_catalog.-)
+            pg_catalog.pg_sequence_last_value(''''highwater.event_position'''')
+            OPERATOR(pg_catalog.>=) wanted''', last);
 END
 $$;
 
@@ -434,7 +465,8 @@ BEGIN
 END
 $$;
 
-REVOKE ALL ON FUNCTION highwater.close_log, highwater.write_older_lookups, highwater.end_live_at,
+REVOKE ALL ON FUNCTION highwater.close_log, highwater.write_older_lookups, highwater.begin_retention,
+    highwater.end_live_at,
     highwater.attach_behind, highwater.add_next_partition, highwater.begin_partitions,
     highwater.finish_partitions, highwater.roll_over, highwater.detach_partition,
     highwater.drop_partition FROM PUBLIC;

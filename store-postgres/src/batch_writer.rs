@@ -1,9 +1,10 @@
 //! Writes batches of appends with one call of a function of the schema each.
 //!
 //! What most appends are, one stream and no condition or one on a single tag, goes the short way
-//! (`append_event`, `append_events`). Those know "appended" and "not appended"; whatever isn't appended is
-//! asked of `append_batch`, which knows why, and may append it after all. A retry under the same event
-//! ids meets a unique index on the short way, so it is `append_batch` that recognises it.
+//! (`append_events`, or `append_event` for one event to a stream at a certain version). Those know
+//! "appended" and "not appended"; whatever isn't appended is asked of `append_batch`, which knows why, and
+//! may append it after all. A retry under the same event ids meets a unique index on the short way, so it
+//! is `append_batch` that recognises it.
 //!
 //! What the pipeline promises holds for this process only; other processes append at the same time,
 //! also to the same streams. A unique violation tells of them: the batch is tried again at once,
@@ -34,8 +35,7 @@ use crate::sqlstate::{self, Meaning};
 
 /// One round trip each, and one transaction: no BEGIN and no COMMIT to wait for. now() is when the
 /// transaction began, which is what its events are recorded at.
-const APPEND_EVENT: &str =
-    "SELECT drawn, reached, now() FROM highwater.append_event($1, $2, $3, $4, $5, $6, $7)";
+const APPEND_EVENT: &str = "SELECT highwater.append_event($1, $2, $3, $4, $5, $6, $7), now()";
 const APPEND_EVENTS: &str =
     "SELECT appended, positions, versions, now() FROM highwater.append_events(
     $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
@@ -155,8 +155,8 @@ impl PostgresWriter {
         batch: &[Append],
         arrays: &PlainArrays<'_>,
     ) -> Result<Vec<Option<Appended>>, Failure> {
-        let written = if let Some(parameters) = arrays.single() {
-            Written::of_event(&self.call(APPEND_EVENT, 1, &parameters).await?)
+        let written = if let Some((expected, parameters)) = arrays.single() {
+            Written::of_event(&self.call(APPEND_EVENT, 1, &parameters).await?, expected)
         } else {
             let events = arrays.owners.len();
             Written::of_events(&self.call(APPEND_EVENTS, events, &arrays.parameters()).await?)
@@ -296,18 +296,17 @@ impl PostgresWriter {
 }
 
 impl Written {
-    fn of_event(row: &Row) -> Result<Self, tokio_postgres::Error> {
-        let drawn: Option<i64> = row.try_get(0)?;
-        let reached: Option<i64> = row.try_get(1)?;
-        let recorded_at = row.try_get::<_, Recorded>(2)?.0;
-        Ok(match (drawn, reached) {
-            (Some(position), Some(version)) => Self {
+    /// Of an event that was expected to go behind this version.
+    fn of_event(row: &Row, expected: i64) -> Result<Self, tokio_postgres::Error> {
+        let recorded_at = row.try_get::<_, Recorded>(1)?.0;
+        Ok(match row.try_get(0)? {
+            Some(position) => Self {
                 appended: vec![1],
                 positions: vec![position],
-                versions: vec![version],
+                versions: vec![expected + 1],
                 recorded_at,
             },
-            _ => Self::default(),
+            None => Self::default(),
         })
     }
 

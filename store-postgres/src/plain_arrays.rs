@@ -149,10 +149,14 @@ impl<'a> PlainArrays<'a> {
         Ok(())
     }
 
-    /// The parameters of `highwater.append_event`, if this is one event without tags or condition.
-    pub(crate) fn single(&self) -> Option<[&(dyn ToSql + Sync); 7]> {
+    /// The parameters of `highwater.append_event`, if this is one event without tags or condition for a
+    /// stream at a certain version; and which.
+    pub(crate) fn single(&self) -> Option<(i64, [&(dyn ToSql + Sync); 7])> {
         let is_single = self.ids.len() == 1 && !self.has_tags && self.conditions.tags.is_empty();
-        is_single.then(|| -> [&(dyn ToSql + Sync); 7] {
+        let expected = self.expected.first().copied().filter(|expected| *expected >= 0);
+        let expected = expected.filter(|_| is_single)?;
+        Some((
+            expected,
             [
                 &self.streams[0],
                 &self.expected[0],
@@ -161,8 +165,8 @@ impl<'a> PlainArrays<'a> {
                 &self.schema_versions[0],
                 &self.data[0],
                 &self.metadata[0],
-            ]
-        })
+            ],
+        ))
     }
 
     /// The parameters of `highwater.append_events`. An array in which nothing stands is left out:

@@ -9,7 +9,8 @@
 //!    the mark.
 //! 3. Nothing goes while an append is under way that read before the mark: it may be about to write a
 //!    version whose entry in the unique index would go with its event (0010_retention.sql).
-//! 4. A removal deletes rows that no append touches, and takes no lock that an append waits for.
+//! 4. A removal deletes rows that no append touches, and takes no lock that an append waits for. Only
+//!    the first one of all does, for a moment: from then on appends look for marks (`begin_retention`).
 //!
 //! In a partitioned log, what fills a partition goes with it (`partition_removal.rs`); rows are deleted
 //! of the rest.
@@ -27,6 +28,7 @@ use crate::PostgresStore;
 use crate::batch_arrays::to_i64;
 use crate::read_log::unavailable;
 use crate::recorded_row::from_i64;
+use crate::roll_over::ask_patiently;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
@@ -40,6 +42,9 @@ const STREAM: &str = "SELECT greatest(e.version, r.removed_to), coalesce(r.remov
     LEFT JOIN highwater.stream_retention r ON r.stream_id = s.stream_id";
 
 const CONSUMERS: &str = "SELECT consumer, position FROM highwater.checkpoints";
+
+/// Before the first mark of a stream.
+const BEGIN: &str = "SELECT highwater.begin_retention()";
 
 const MARK_STREAM: &str =
     "INSERT INTO highwater.stream_retention AS r (stream_id, removed_to, removed_position)
@@ -161,6 +166,7 @@ impl PostgresStore {
         limit: usize,
     ) -> Result<Option<(GlobalPosition, u64)>, Error> {
         let limit = to_i64(limit as u64);
+        self.begin_retention().await?;
         let row = match stream {
             Some(stream) => {
                 let Some(marked) = self.marked_row(MARK_OF_STREAM, &[&stream]).await? else {
@@ -190,6 +196,12 @@ impl PostgresStore {
         let client = self.retention_client().await?;
         let statement = client.prepare_cached(sql).await?;
         Ok(client.query_opt(&statement, parameters).await?)
+    }
+
+    /// Lets appends look for marks of streams, if they don't yet.
+    async fn begin_retention(&self) -> Result<(), Error> {
+        ask_patiently(&self.reads, BEGIN, &[], PATIENCE).await?;
+        Ok(())
     }
 
     async fn mark(
@@ -248,8 +260,10 @@ impl Retention for PostgresStore {
         stream: &StreamId,
         to: StreamVersion,
     ) -> Result<(), RetentionError> {
+        let doing = "mark a stream";
+        self.begin_retention().await.map_err(stopped(doing))?;
         let marked = self.mark(MARK_STREAM, &[&stream.as_str(), &to_i64(to.get())]).await;
-        marked.map_err(stopped("mark a stream"))
+        marked.map_err(stopped(doing))
     }
 
     async fn remove_from_stream(

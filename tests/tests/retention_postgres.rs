@@ -10,7 +10,8 @@ use std::time::Duration;
 use highwater::postgres::PostgresStore;
 use highwater::retention::Retention;
 use highwater::{
-    Append, EventStore, ExpectedVersion, GlobalPosition, NewEvent, StreamId, StreamVersion,
+    Append, AppendError, EventStore, ExpectedVersion, GlobalPosition, NewEvent, StreamId,
+    StreamVersion,
 };
 use highwater_tests::services::{self, Database};
 use tokio::task::JoinHandle;
@@ -185,4 +186,67 @@ async fn a_removal_beside_another_one_ends_only_where_nothing_is_left() {
             "of the log: {is_of_log}"
         );
     }
+}
+
+/// The version that an append gets whose stream was removed whole, if it expects a new one.
+async fn version_behind_a_removed_stream(change: &str) -> Option<StreamVersion> {
+    let database = services::postgres().await.fresh_database().await;
+    let store = PostgresStore::connect(database.url()).await.expect("a log");
+    // It has its plans from before the first mark.
+    let stream = |key: &str| StreamId::new("test", key).expect("a stream");
+    let new = |key: &str| {
+        let events = vec![NewEvent::new("happened", &()).expect("an event")];
+        Append::to(stream(key), ExpectedVersion::NoStream, events)
+    };
+    for key in ["a", "b", "c", "d", "e", "f", "g"] {
+        store.append(new(key)).await.expect("appended");
+    }
+    session(&database).await.batch_execute(change).await.expect("a variant");
+    store.mark_stream(&stream("a"), StreamVersion::new(1)).await.expect("a mark");
+    assert_eq!(store.remove_from_stream(&stream("a"), 10).await.expect("removed"), 1);
+    match store.append(new("a")).await {
+        Ok(appended) => Some(appended.heads[0].version),
+        Err(AppendError::VersionConflict { actual, .. }) => {
+            assert_eq!(actual, StreamVersion::new(1));
+            None
+        }
+        Err(other) => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn from_the_first_mark_on_appends_look_for_marks() {
+    assert_eq!(version_behind_a_removed_stream("").await, None);
+    let without = "CREATE OR REPLACE FUNCTION highwater.write_older_lookups() RETURNS void
+        LANGUAGE sql AS ''";
+    let given_twice = Some(StreamVersion::new(1));
+    assert_eq!(version_behind_a_removed_stream(without).await, given_twice, "can't fail");
+}
+
+/// Who appended before that, and hasn't ended, didn't look.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_first_mark_waits_for_appends_in_flight_and_holds_nobody_up() {
+    let database = services::postgres().await.fresh_database().await;
+    let store = PostgresStore::connect(database.url()).await.expect("a log");
+    append(&store, "a").await;
+    let (open, marking) = (session(&database).await, session(&database).await);
+    let mark =
+        "INSERT INTO highwater.stream_retention (stream_id, removed_to) VALUES ('test-a', 1)";
+    let unseen = marking.batch_execute(mark).await.expect_err("nobody would look at it");
+    assert_eq!(unseen.code().map(|code| code.code()), Some("55000"), "{unseen:?}");
+    let append_and_stay = "BEGIN; SELECT highwater.append_event('test-b', 0, gen_random_uuid(),
+        'happened', 1, 'null', NULL)";
+    open.batch_execute(append_and_stay).await.expect("an append");
+    let begin = "SELECT highwater.begin_retention()";
+    let refused = marking.batch_execute(begin).await.expect_err("an append is in flight");
+    assert_eq!(refused.code().map(|code| code.code()), Some("55P03"), "{refused:?}");
+    let stream = StreamId::new("test", "a").expect("a stream");
+    let marker = store.clone();
+    let marked =
+        tokio::spawn(async move { marker.mark_stream(&stream, StreamVersion::new(1)).await });
+    append(&store, "c").await;
+    assert!(!marked.is_finished());
+    open.batch_execute("COMMIT").await.expect("a commit");
+    marked.await.expect("a task").expect("a mark");
+    marking.batch_execute(begin).await.expect("begun already");
 }

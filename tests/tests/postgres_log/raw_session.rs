@@ -40,8 +40,9 @@ impl Way {
     fn sql(self) -> &'static str {
         match self {
             Self::Event => {
-                "SELECT drawn FROM highwater.append_event($1::text, -2, $2::uuid, $3::text, 1,
-                '{}', NULL) WHERE $4::text = '{}'"
+                "SELECT highwater.append_event($1::text, (SELECT coalesce(max(e.version), 0)
+                FROM highwater.events e WHERE e.stream_id = $1), $2::uuid, $3::text, 1, '{}', NULL)
+                WHERE $4::text = '{}'"
             }
             Self::Events => {
                 "SELECT positions[1] FROM highwater.append_events(ARRAY[$1::text], '{-2}', '{1}',
@@ -99,6 +100,10 @@ impl Session {
         }
     }
 
+    pub(crate) async fn try_run(&self, sql: &str) -> Result<(), tokio_postgres::Error> {
+        self.client.batch_execute(sql).await
+    }
+
     pub(crate) async fn run_into_error(&self, sql: &str) {
         assert!(self.client.batch_execute(sql).await.is_err(), "this should fail: {sql}");
     }
@@ -106,6 +111,16 @@ impl Session {
     pub(crate) async fn number(&self, sql: &str) -> i64 {
         let row = self.client.query_one(sql, &[]).await;
         row.unwrap_or_else(|error| panic!("{sql}: {error:?}")).get(0)
+    }
+
+    /// The first column of the only row, as text.
+    pub(crate) async fn text(&self, sql: &str) -> String {
+        let messages = self.client.simple_query(sql).await.expect("an answer");
+        let row = messages.iter().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => row.get(0),
+            _ => None,
+        });
+        row.expect("a text").to_owned()
     }
 
     /// Appends one event through the store's function, in whatever transaction is open; its id and
@@ -217,6 +232,16 @@ impl Session {
     pub(crate) async fn wait_until_somebody_waits_for(&self, lock_type: &str) {
         let waited_for = self.until_somebody_waits(&format!("l.locktype = '{lock_type}'")).await;
         assert_eq!(waited_for, lock_type);
+    }
+
+    /// Waits until so many sessions of this database wait for advisory locks.
+    pub(crate) async fn wait_until_so_many_wait_for_advisory_locks(&self, sessions: usize) {
+        let enough = format!(
+            "(SELECT count(*) FROM pg_locks w JOIN pg_stat_activity b USING (pid)
+              WHERE NOT w.granted AND w.locktype = 'advisory' AND b.datname = current_database())
+             >= {sessions}"
+        );
+        self.until_somebody_waits(&enough).await;
     }
 
     /// Waits until some session of this database waits for any lock; says for which kind.

@@ -54,7 +54,8 @@ async fn a_search_path_captures_nothing_that_runs_with_the_owners_rights() {
         ("=", "text", "text", "boolean"),
         ("=", "bigint", "bigint", "boolean"),
         ("=", "bigint", "integer", "boolean"),
-        (">", "bigint", "integer", "boolean"),
+        ("<", "bigint", "bigint", "boolean"),
+        ("<>", "text", "text", "boolean"),
         ("+", "bigint", "integer", "bigint"),
         ("|", "bigint", "bigint", "bigint"),
         ("&", "integer", "integer", "integer"),
@@ -73,17 +74,25 @@ async fn a_search_path_captures_nothing_that_runs_with_the_owners_rights() {
         ("pg_advisory_xact_lock_shared", "bigint", "void"),
         ("pg_sequence_last_value", "regclass", "bigint"),
         ("nextval", "regclass", "bigint"),
+        ("setval", "regclass, bigint", "bigint"),
+        ("now", "", "timestamptz"),
     ] {
         owner.run(&captures(&format!("evil.{name}"), parameters, result)).await;
     }
     let caller = Session::open(database.url()).await;
     caller.run("SET search_path = evil, pg_catalog").await;
-    let append = "SELECT * FROM highwater.append_event('test-a', 0, pg_catalog.gen_random_uuid(), 'x', 1, '{}', NULL)";
-    caller.run(append).await;
+    let append = |version: u64| {
+        format!(
+            "SELECT highwater.append_event('test-a', {version}, pg_catalog.gen_random_uuid(), 'x', 1,
+            '{{}}', NULL)"
+        )
+    };
+    caller.run(&append(0)).await;
+    caller.run(&append(1)).await;
     // The variant with one bare operator runs the caller's.
-    let (whole, bare) = ("expected OPERATOR(pg_catalog.=) h.head", "expected = h.head");
+    let (whole, bare) = ("expected OPERATOR(pg_catalog.=) 0", "expected = 0");
     owner.change_function(Way::Event.function(), &[(whole, bare)]).await;
-    caller.run_into_error(append).await;
+    caller.run_into_error(&append(2)).await;
 }
 
 fn captures(name: &str, parameters: &str, result: &str) -> String {

@@ -161,10 +161,20 @@ const DRAW_LOCKS_HELD: &str = "SELECT count(*) FROM pg_locks l
     JOIN pg_database d ON d.oid = l.database AND d.datname = current_database()
     WHERE l.locktype = 'advisory' AND l.classid::bigint >> 16 = 24004";
 
-/// Nobody takes a key while another draws. Without that, a key can stand within the positions of one
-/// append, and the mark with it.
+/// Appends two events to a stream, through the store's function.
+fn append_of_two(stream: &str) -> String {
+    format!(
+        "SELECT FROM highwater.append_batch(1, '{{1}}', '{{{stream}}}', '{{-2}}', '{{1,1}}', '{{1,2}}',
+        '{{{stream},{stream}}}', ARRAY[gen_random_uuid(), gen_random_uuid()], '{{x,x}}', '{{1,1}}',
+        '{{NULL,NULL}}', ARRAY['1','2']::json[], '{{NULL,NULL}}'::json[], NULL, NULL, NULL, NULL, NULL,
+        NULL)"
+    )
+}
+
+/// All positions of an append are drawn in one step. One by one, a key could stand within them, and
+/// the mark with it.
 #[tokio::test]
-async fn a_key_taken_while_another_draws_would_show_half_an_append() {
+async fn positions_drawn_one_by_one_would_show_half_an_append() {
     let database = database().await;
     let store = open(&database).await;
     let (drawing, slow) =
@@ -183,27 +193,52 @@ async fn a_key_taken_while_another_draws_would_show_half_an_append() {
     assert_eq!(store.high_water_mark().await.expect("a mark"), GlobalPosition::new(1));
     slow.run("COMMIT").await;
 
-    for way in Way::ALL {
-        drawing.run(DRAW_LOCK).await;
-        let other = Session::open(database.url()).await;
-        let stream = format!("test-{way:?}");
-        let appending = tokio::spawn(async move {
-            other.append_by(way, &stream, "waited", "{}").await.expect("nobody else appends");
-        });
-        drawing.wait_until_somebody_waits_for("advisory").await;
-        assert_eq!(
-            drawing.number(raw_session::OLDEST_IN_FLIGHT).await,
-            i64::MAX,
-            "{way:?} took its key"
-        );
-        drawing.run(DRAW_UNLOCK).await;
-        appending.await.expect("no panic");
+    // The functions: whoever comes while an append is open finds the end of it.
+    drawing.run("BEGIN").await;
+    drawing.run(&append_of_two("test-c")).await;
+    slow.run("BEGIN").await;
+    slow.append("test-slow", "second", &[]).await;
+    drawing.run("COMMIT").await;
+    assert_eq!(store.high_water_mark().await.expect("a mark"), GlobalPosition::new(5));
+    slow.run("COMMIT").await;
+}
+
+/// Two appends, the first of which is held up between reading the sequence and moving it on; how many
+/// of them were written.
+async fn written_beside_one_that_draws(change: &[(&str, &str)]) -> usize {
+    let database = database().await;
+    open(&database).await.close().await;
+    let gate = Session::open(database.url()).await;
+    let read = "OPERATOR(pg_catalog.+) wanted)";
+    let then_wait = "OPERATOR(pg_catalog.+) wanted OPERATOR(pg_catalog.+)
+        CASE WHEN pg_catalog.pg_advisory_xact_lock_shared(7) IS NULL THEN 1 ELSE 0 END)";
+    gate.change_function("draw_positions", &[change, &[(read, then_wait)]].concat()).await;
+    gate.run("SELECT pg_advisory_lock(7)").await;
+    let mut appending = Vec::new();
+    for stream in ["test-a", "test-b"] {
+        let session = Session::open(database.url()).await;
+        let append = append_of_two(stream);
+        appending.push(tokio::spawn(async move { session.try_run(&append).await }));
+        gate.wait_until_so_many_wait_for_advisory_locks(appending.len()).await;
     }
-    // The variant without the lock takes its key regardless.
-    let unguarded = [("pg_advisory_lock(", "int8abs("), ("pg_advisory_unlock(", "int8ge(1, ")];
-    drawing.change_function("draw_positions", &unguarded).await;
-    drawing.run(DRAW_LOCK).await;
-    slow.append("test-unguarded", "unguarded", &[]).await;
+    gate.run("SELECT pg_advisory_unlock(7)").await;
+    let mut written = 0;
+    for appended in appending {
+        written += usize::from(appended.await.expect("no panic").is_ok());
+    }
+    written
+}
+
+/// One session at a time reads the sequence and moves it on.
+#[tokio::test]
+async fn without_the_draw_lock_a_position_is_drawn_twice() {
+    assert_eq!(written_beside_one_that_draws(&[]).await, 2);
+    let unguarded = [
+        ("pg_try_advisory_lock(", "int8ge(1, "),
+        ("pg_advisory_unlock(", "int8ge(1, "),
+        ("OR highwater.wait_for_draw_lock()", "OR true"),
+    ];
+    assert_eq!(written_beside_one_that_draws(&unguarded).await, 1, "the variant can't fail");
 }
 
 /// The draw lock belongs to a session: it is given back also when a statement is cancelled.
@@ -223,32 +258,81 @@ async fn a_cancelled_append_leaves_nobody_waiting_for_the_draw_lock() {
     }
 }
 
-/// Nor when drawing itself fails: here the sequence is at its end.
-#[tokio::test]
-async fn an_append_that_fails_to_draw_leaves_nobody_waiting_for_the_draw_lock() {
+/// An append waits for the draw lock and is cancelled just when it gets it, time and again. True if it
+/// was left with the lock once.
+async fn keeps_the_draw_lock_if_cancelled_when_it_is_granted(change: &[(&str, &str)]) -> bool {
     let database = database().await;
-    let store = open(&database).await;
+    open(&database).await.close().await;
+    let holder = Session::open(database.url()).await;
+    holder.change_function("wait_for_draw_lock", change).await;
+    for _ in 0..50 {
+        let cancelled = Session::open(database.url()).await;
+        let pid = cancelled.number("SELECT pg_backend_pid()::bigint").await;
+        holder.run(DRAW_LOCK).await;
+        let appending = tokio::spawn(async move {
+            // Cancelled or, if the cancel came late, appended.
+            let _ = cancelled.try_run(&append_of_two("test-a")).await;
+            cancelled
+        });
+        holder.wait_until_so_many_wait_for_advisory_locks(1).await;
+        holder.run(&format!("{DRAW_UNLOCK}, pg_cancel_backend({pid}::integer)")).await;
+        let _open = appending.await.expect("no panic");
+        if holder.number(DRAW_LOCKS_HELD).await > 0 {
+            return true;
+        }
+    }
+    false
+}
+
+#[tokio::test]
+async fn an_append_that_is_cancelled_when_the_draw_lock_is_granted_gives_it_back() {
+    assert!(!keeps_the_draw_lock_if_cancelled_when_it_is_granted(&[]).await);
+    let handler = ("PERFORM pg_catalog.pg_advisory_unlock(6756525340962586624);", "");
+    assert!(keeps_the_draw_lock_if_cancelled_when_it_is_granted(&[handler]).await, "can't fail");
+}
+
+/// Nor when there is no room to draw.
+#[tokio::test]
+async fn an_append_without_room_leaves_nobody_waiting_for_the_draw_lock() {
+    let database = database().await;
+    open(&database).await.close().await;
     let (owner, failing) =
         (Session::open(database.url()).await, Session::open(database.url()).await);
-    let end = async || {
-        let drawn = owner.number("SELECT last_value FROM highwater.event_position").await;
-        owner.run(&format!("ALTER SEQUENCE highwater.event_position MAXVALUE {drawn}")).await;
-    };
+    owner.change_function("has_room", &[("SELECT true", "SELECT false")]).await;
     for way in Way::ALL {
-        store.append(to("a")).await.expect("an append");
-        end().await;
-        assert_eq!(failing.error_of_appending(way).await, SqlState::NUMERIC_VALUE_OUT_OF_RANGE);
+        assert_eq!(failing.error_of_appending(way).await.code(), "HW001");
         assert_eq!(failing.number(DRAW_LOCKS_HELD).await, 0, "{way:?}");
-        owner.run("ALTER SEQUENCE highwater.event_position NO MAXVALUE").await;
-        store.append(to("a")).await.expect("an append");
     }
-    // The variant without the handler keeps the lock.
-    let handler = ("PERFORM pg_catalog.pg_advisory_unlock(draw_lock);", "");
-    owner.change_function("draw_positions", &[handler]).await;
-    end().await;
-    let error = failing.error_of_appending(Way::Event).await;
-    assert_eq!(error, SqlState::NUMERIC_VALUE_OUT_OF_RANGE);
+    // The variant that refuses first keeps the lock.
+    let given_back = (
+        "WHEN pg_catalog.pg_advisory_unlock(6756525340962586624) THEN
+                highwater",
+        "ELSE highwater",
+    );
+    owner.change_function("draw_positions", &[given_back]).await;
+    assert_eq!(failing.error_of_appending(Way::Event).await.code(), "HW001");
     assert_eq!(failing.number(DRAW_LOCKS_HELD).await, 1);
+}
+
+/// The planner puts the expressions in place of the calls: a function that it had to call would take as
+/// long as the append, and would notice a cancellation while the draw lock is held.
+#[tokio::test]
+async fn the_expression_that_draws_stands_in_the_plan_of_each_way() {
+    let database = database().await;
+    open(&database).await.close().await;
+    let session = Session::open(database.url()).await;
+    let in_partitions = "SELECT highwater.begin_partitions(10)";
+    for change in ["SELECT 1", in_partitions] {
+        session.run(change).await;
+        for (wanted, drawn_by) in [("1", "nextval"), ("cardinality($1)", "setval")] {
+            session.run("DEALLOCATE ALL; SET plan_cache_mode = force_generic_plan").await;
+            let draw = format!("PREPARE draw(uuid[]) AS SELECT highwater.draw_positions({wanted})");
+            session.run(&draw).await;
+            let plan = session.text("EXPLAIN (VERBOSE, FORMAT JSON) EXECUTE draw('{}')").await;
+            assert!(plan.contains(drawn_by), "{plan}");
+            assert!(!plan.contains("draw_positions") && !plan.contains("has_room"), "{plan}");
+        }
+    }
 }
 
 /// The positions of a batch are drawn in one go: nobody's stand between them.
