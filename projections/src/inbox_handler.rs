@@ -22,6 +22,9 @@ pub trait InboxHandler<C>: Send + Sync + 'static {
 
     /// Handles one message that was not handled before.
     ///
+    /// PostgreSQL ends a transaction in which nothing happens for a minute, so that a process which
+    /// freezes doesn't hold up whoever gets the message next: don't call anybody who takes as long.
+    ///
     /// # Errors
     /// [`HandleError`] says whether to try again. Neither effect nor inbox row is kept.
     async fn handle(&self, message: &Message, connection: &mut C) -> Result<(), HandleError>;

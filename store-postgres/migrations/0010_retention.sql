@@ -21,8 +21,8 @@ CREATE TABLE highwater.stream_retention (
 );
 
 -- One row: everything up to this position may be gone.
--- has_begun: streams may have marks. Appends don't look for any before (begin_retention,
--- 0011_partitions.sql): most logs never have one, and each look costs every append.
+-- has_begun: there may be marks. Nobody looks for any before (begin_retention, 0011_partitions.sql): most
+-- logs never have one, and looking costs every append and every read.
 CREATE TABLE highwater.log_retention (
     is_only_row boolean PRIMARY KEY DEFAULT true CHECK (is_only_row),
     removed_to  bigint  NOT NULL DEFAULT 0,
@@ -36,7 +36,7 @@ LANGUAGE plpgsql VOLATILE
 AS $$
 BEGIN
     IF NOT (SELECT r.has_begun FROM highwater.log_retention r) THEN
-        RAISE EXCEPTION 'no append would look at this mark'
+        RAISE EXCEPTION 'nobody would look at this mark'
             USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Call highwater.begin_retention.';
     END IF;
     RETURN NULL;
@@ -44,6 +44,18 @@ END
 $$;
 CREATE TRIGGER marks_are_looked_at BEFORE INSERT ON highwater.stream_retention
     FOR EACH STATEMENT EXECUTE FUNCTION highwater.insist_on_begun_retention();
+CREATE TRIGGER marks_are_looked_at BEFORE UPDATE OF removed_to ON highwater.log_retention
+    FOR EACH STATEMENT EXECUTE FUNCTION highwater.insist_on_begun_retention();
+
+-- What readers see of the marks: that of the log, if it stands behind `after`; that of a stream, if it
+-- stands behind that version, or behind that position. Nothing, and the planner leaves them out, before
+-- there can be any.
+CREATE FUNCTION highwater.log_mark(after bigint) RETURNS SETOF bigint
+LANGUAGE sql STABLE AS 'SELECT NULL::pg_catalog.int8 WHERE false';
+CREATE FUNCTION highwater.stream_mark(stream text, after bigint) RETURNS SETOF bigint
+LANGUAGE sql STABLE AS 'SELECT NULL::pg_catalog.int8 WHERE false';
+CREATE FUNCTION highwater.stream_mark_along_log(stream text, after bigint) RETURNS SETOF bigint
+LANGUAGE sql STABLE AS 'SELECT NULL::pg_catalog.int8 WHERE false';
 
 -- The transactions of this database that may use a snapshot which doesn't see what transaction
 -- `marker` committed. Asked after the commit, so whoever comes later sees it.

@@ -189,9 +189,10 @@ $text$, ids);
 END
 $$;
 
--- Lets appends look for what retention has kept of a stream; needed before the first mark of one, and
--- done once. Under the locks of 1: an append that doesn't look yet has ended before anything is marked.
--- It waits for appends in flight, and later ones wait for it. So it gives up soon where one stays open
+-- Lets appends and readers look for marks: needed before the first one, and done once. Under the locks of
+-- 1: an append that doesn't look yet has ended before anything is marked. And as in 9: a reader has its plan
+-- before it has its snapshot, and in between it holds the table; so one that doesn't look has ended, too.
+-- It waits for them, a dump among them, and those who come meanwhile for it. So it gives up soon
 -- (lock_timeout), and is called again.
 CREATE FUNCTION highwater.begin_retention() RETURNS void
 LANGUAGE plpgsql VOLATILE
@@ -205,8 +206,20 @@ BEGIN
     PERFORM highwater.insist_on_read_committed();
     PERFORM pg_advisory_xact_lock(24005::bigint << 48);
     PERFORM highwater.close_log();
+    LOCK TABLE ONLY highwater.events IN ACCESS EXCLUSIVE MODE;
     UPDATE highwater.log_retention SET has_begun = true;
     PERFORM highwater.write_older_lookups();
+    CREATE OR REPLACE FUNCTION highwater.log_mark(after bigint) RETURNS SETOF bigint
+    LANGUAGE sql STABLE AS 'SELECT r.removed_to FROM highwater.log_retention r
+        WHERE r.removed_to OPERATOR(pg_catalog.>) after';
+    CREATE OR REPLACE FUNCTION highwater.stream_mark(stream text, after bigint) RETURNS SETOF bigint
+    LANGUAGE sql STABLE AS 'SELECT r.removed_to FROM highwater.stream_retention r
+        WHERE r.stream_id OPERATOR(pg_catalog.=) stream AND r.removed_to OPERATOR(pg_catalog.>) after';
+    CREATE OR REPLACE FUNCTION highwater.stream_mark_along_log(stream text, after bigint)
+    RETURNS SETOF bigint
+    LANGUAGE sql STABLE AS 'SELECT r.removed_to FROM highwater.stream_retention r
+        WHERE r.stream_id OPERATOR(pg_catalog.=) stream
+          AND r.removed_position OPERATOR(pg_catalog.>) after';
 END
 $$;
 

@@ -10,8 +10,8 @@ use std::error::Error;
 use deadpool_postgres::Client;
 use futures::{TryStreamExt, pin_mut};
 use highwater_core::{
-    BareEvent, Category, EventId, GlobalPosition, Query, ReadError, RecordedEvent, Selection,
-    StreamId, StreamVersion,
+    BareEvent, Category, EventId, EventType, GlobalPosition, Query, ReadError, RecordedEvent,
+    Selection, StreamId, StreamVersion, TOMBSTONE_TYPE,
 };
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
@@ -104,7 +104,15 @@ pub(crate) async fn read_stream(
     let parameters: [&(dyn ToSql + Sync); 3] =
         [&stream.as_str(), &to_i64(after.get()), &to_limit(limit)];
     let page = Page::of_stream(stream, limit).behind(Behind::Version(stream.clone(), after));
-    read(client, WHOLE.stream_forward, &parameters, page).await
+    let mut events: Vec<RecordedEvent> =
+        read(client, WHOLE.stream_forward, &parameters, page).await?;
+    events.pop_if(|last| is_tombstone(&last.event_type));
+    Ok(events)
+}
+
+/// It ends a stream, and is none of the events that were appended to it.
+fn is_tombstone(event_type: &EventType) -> bool {
+    event_type.as_str() == TOMBSTONE_TYPE
 }
 
 /// Gives the same events to `visit`, bare and as they arrive; says how many there were.
@@ -120,8 +128,10 @@ pub(crate) async fn visit_stream(
     let page = Page::of_stream(stream, 1).behind(Behind::Version(stream.clone(), after));
     let mut visited = 0;
     let visit_row = |events: &mut Vec<BareEvent>| {
-        visited += events.len();
-        events.drain(..).for_each(&mut *visit);
+        for event in events.drain(..).filter(|event| !is_tombstone(&event.event_type)) {
+            visited += 1;
+            visit(event);
+        }
     };
     read_each(client, BARE.stream_forward, &parameters, page, visit_row).await?;
     Ok(visited)

@@ -10,7 +10,8 @@
 //! 3. Nothing goes while an append is under way that read before the mark: it may be about to write a
 //!    version whose entry in the unique index would go with its event (0010_retention.sql).
 //! 4. A removal deletes rows that no append touches, and takes no lock that an append waits for. Only
-//!    the first one of all does, for a moment: from then on appends look for marks (`begin_retention`).
+//!    the first mark of all does, for a moment: from then on appends and readers look for marks
+//!    (`begin_retention`).
 //!
 //! In a partitioned log, what fills a partition goes with it (`partition_removal.rs`); rows are deleted
 //! of the rest.
@@ -43,7 +44,7 @@ const STREAM: &str = "SELECT greatest(e.version, r.removed_to), coalesce(r.remov
 
 const CONSUMERS: &str = "SELECT consumer, position FROM highwater.checkpoints";
 
-/// Before the first mark of a stream.
+/// Before the first mark.
 const BEGIN: &str = "SELECT highwater.begin_retention()";
 
 const MARK_STREAM: &str =
@@ -166,7 +167,6 @@ impl PostgresStore {
         limit: usize,
     ) -> Result<Option<(GlobalPosition, u64)>, Error> {
         let limit = to_i64(limit as u64);
-        self.begin_retention().await?;
         let row = match stream {
             Some(stream) => {
                 let Some(marked) = self.marked_row(MARK_OF_STREAM, &[&stream]).await? else {
@@ -177,6 +177,9 @@ impl PostgresStore {
             }
             None => {
                 let mark = self.settled_mark(&self.retention_row(MARK_OF_LOG, &[]).await?).await?;
+                if mark == 0 {
+                    return Ok(None);
+                }
                 if let Some(removed) = self.remove_partitions(mark, limit).await? {
                     return Ok(Some(removed));
                 }
@@ -198,7 +201,7 @@ impl PostgresStore {
         Ok(client.query_opt(&statement, parameters).await?)
     }
 
-    /// Lets appends look for marks of streams, if they don't yet.
+    /// Lets appends and readers look for marks, if they don't yet.
     async fn begin_retention(&self) -> Result<(), Error> {
         ask_patiently(&self.reads, BEGIN, &[], PATIENCE).await?;
         Ok(())
@@ -277,7 +280,9 @@ impl Retention for PostgresStore {
     }
 
     async fn mark_log(&self, to: GlobalPosition) -> Result<(), RetentionError> {
-        self.mark(MARK_LOG, &[&to_i64(to.get())]).await.map_err(stopped("mark the log"))
+        let doing = "mark the log";
+        self.begin_retention().await.map_err(stopped(doing))?;
+        self.mark(MARK_LOG, &[&to_i64(to.get())]).await.map_err(stopped(doing))
     }
 
     async fn remove_from_log(

@@ -162,3 +162,13 @@ async fn what_a_purge_deletes_is_found_by_an_index() {
     assert!(plan.contains("USING COVERING INDEX highwater_inbox_by_age"), "{plan}");
     assert!(!plan.contains("TEMP B-TREE"), "{plan}");
 }
+
+/// A process that freezes in its transaction must not hold up for ever whoever gets the message next.
+#[tokio::test]
+async fn the_server_ends_a_transaction_in_which_nothing_happens() {
+    let (database, messages) = (PostgresDatabase::fresh().await, messages(1).await);
+    let note = "INSERT INTO noted SELECT current_setting('idle_in_transaction_session_timeout')";
+    let inbox = PostgresInbox::new(Careless(note), database.pool().await);
+    inbox.handle(&messages[0]).await.expect("handled");
+    assert_eq!(database.noted().await, BTreeMap::from([("1min".to_owned(), 1)]));
+}

@@ -10,8 +10,8 @@ use std::time::Duration;
 use highwater::postgres::PostgresStore;
 use highwater::retention::Retention;
 use highwater::{
-    Append, AppendError, EventStore, ExpectedVersion, GlobalPosition, NewEvent, StreamId,
-    StreamVersion,
+    Append, AppendError, EventStore, ExpectedVersion, GlobalPosition, NewEvent, ReadError,
+    StreamId, StreamVersion,
 };
 use highwater_tests::services::{self, Database};
 use tokio::task::JoinHandle;
@@ -65,6 +65,8 @@ impl Race {
         append(&store, "a").await;
         let holder = session(&database).await;
         holder.batch_execute(SLOW_APPEND).await.expect("a function");
+        // The first mark of all would wait for every append.
+        holder.batch_execute(BEGIN).await.expect("begun");
         holder.execute("SELECT pg_advisory_lock(42)", &[]).await.expect("the lock");
         let appender = session(&database).await;
         let slow = tokio::spawn(async move {
@@ -223,30 +225,78 @@ async fn from_the_first_mark_on_appends_look_for_marks() {
     assert_eq!(version_behind_a_removed_stream(without).await, given_twice, "can't fail");
 }
 
-/// Who appended before that, and hasn't ended, didn't look.
+const BEGIN: &str = "SELECT highwater.begin_retention()";
+
+fn code_of(error: &tokio_postgres::Error) -> Option<&str> {
+    error.code().map(|code| code.code())
+}
+
+#[tokio::test]
+async fn a_mark_that_nobody_would_look_at_is_refused() {
+    let database = services::postgres().await.fresh_database().await;
+    PostgresStore::connect(database.url()).await.expect("a log").close().await;
+    let marking = session(&database).await;
+    for mark in [
+        "INSERT INTO highwater.stream_retention (stream_id, removed_to) VALUES ('test-a', 1)",
+        "UPDATE highwater.log_retention SET removed_to = 1",
+    ] {
+        let unseen = marking.batch_execute(mark).await.expect_err("nobody would look at it");
+        assert_eq!(code_of(&unseen), Some("55000"), "{unseen:?}");
+        marking.batch_execute(&format!("BEGIN; {BEGIN}; {mark}; ROLLBACK")).await.expect("a mark");
+    }
+}
+
+/// Who came before the first mark, and hasn't ended, didn't look for it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_first_mark_waits_for_appends_in_flight_and_holds_nobody_up() {
+async fn the_first_mark_waits_for_appends_and_reads_in_flight_and_holds_nobody_up() {
+    for in_flight in [
+        "SELECT highwater.append_event('test-b', 0, gen_random_uuid(), 'happened', 1, 'null', NULL)",
+        "SELECT count(*) FROM highwater.events",
+    ] {
+        let database = services::postgres().await.fresh_database().await;
+        let store = PostgresStore::connect(database.url()).await.expect("a log");
+        append(&store, "a").await;
+        let (open, marking) = (session(&database).await, session(&database).await);
+        open.batch_execute(&format!("BEGIN; {in_flight}")).await.expect("a transaction");
+        let refused = marking.batch_execute(BEGIN).await.expect_err("somebody didn't look");
+        assert_eq!(code_of(&refused), Some("55P03"), "{refused:?}");
+        let stream = StreamId::new("test", "a").expect("a stream");
+        let marker = store.clone();
+        let marked =
+            tokio::spawn(async move { marker.mark_stream(&stream, StreamVersion::new(1)).await });
+        append(&store, "c").await;
+        assert!(!marked.is_finished());
+        open.batch_execute("COMMIT").await.expect("a commit");
+        marked.await.expect("a task").expect("a mark");
+        marking.batch_execute(BEGIN).await.expect("begun already");
+    }
+}
+
+/// A reader whose plan is from before the first mark: what it says of a stream that has lost its first
+/// event since.
+async fn read_by_a_plan_from_before_the_first_mark(change: &str) -> Result<usize, ReadError> {
     let database = services::postgres().await.fresh_database().await;
     let store = PostgresStore::connect(database.url()).await.expect("a log");
-    append(&store, "a").await;
-    let (open, marking) = (session(&database).await, session(&database).await);
-    let mark =
-        "INSERT INTO highwater.stream_retention (stream_id, removed_to) VALUES ('test-a', 1)";
-    let unseen = marking.batch_execute(mark).await.expect_err("nobody would look at it");
-    assert_eq!(unseen.code().map(|code| code.code()), Some("55000"), "{unseen:?}");
-    let append_and_stay = "BEGIN; SELECT highwater.append_event('test-b', 0, gen_random_uuid(),
-        'happened', 1, 'null', NULL)";
-    open.batch_execute(append_and_stay).await.expect("an append");
-    let begin = "SELECT highwater.begin_retention()";
-    let refused = marking.batch_execute(begin).await.expect_err("an append is in flight");
-    assert_eq!(refused.code().map(|code| code.code()), Some("55P03"), "{refused:?}");
     let stream = StreamId::new("test", "a").expect("a stream");
-    let marker = store.clone();
-    let marked =
-        tokio::spawn(async move { marker.mark_stream(&stream, StreamVersion::new(1)).await });
-    append(&store, "c").await;
-    assert!(!marked.is_finished());
-    open.batch_execute("COMMIT").await.expect("a commit");
-    marked.await.expect("a task").expect("a mark");
-    marking.batch_execute(begin).await.expect("begun already");
+    append(&store, "a").await;
+    append(&store, "a").await;
+    // Generic plans come after a few custom ones.
+    for _ in 0..10 {
+        let all = store.read_stream(&stream, StreamVersion::EMPTY, 10).await.expect("a stream");
+        assert_eq!(all.len(), 2);
+    }
+    session(&database).await.batch_execute(change).await.expect("a variant");
+    store.mark_stream(&stream, StreamVersion::new(1)).await.expect("a mark");
+    assert_eq!(store.remove_from_stream(&stream, 10).await.expect("removed"), 1);
+    Ok(store.read_stream(&stream, StreamVersion::EMPTY, 10).await?.len())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn from_the_first_mark_on_readers_look_for_marks() {
+    let read = read_by_a_plan_from_before_the_first_mark("").await;
+    assert!(matches!(read, Err(ReadError::StreamTruncated { .. })), "{read:?}");
+    let without = "CREATE OR REPLACE FUNCTION highwater.begin_retention() RETURNS void
+        LANGUAGE sql AS 'UPDATE highwater.log_retention SET has_begun = true'";
+    let missed = read_by_a_plan_from_before_the_first_mark(without).await;
+    assert_eq!(missed.expect("nobody says so"), 1, "the variant can't fail");
 }

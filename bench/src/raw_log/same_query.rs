@@ -16,10 +16,8 @@ use crate::account::{Account, decode_by_hand};
 /// [`RawSession::load`](super::RawSession::load).
 const LOAD: &str = "
     (SELECT e.position, e.version, e.schema_version, e.type, e.data FROM highwater.events e
-     WHERE e.stream_id = $1 AND e.version > $2 AND e.type <> 'highwater.tombstone'
-     ORDER BY e.version LIMIT $3)
-    UNION ALL SELECT m.removed_to, NULL, NULL, NULL, NULL FROM highwater.stream_retention m
-    WHERE m.stream_id = $1 AND m.removed_to > $2";
+     WHERE e.stream_id = $1 AND e.version > $2 ORDER BY e.version LIMIT $3)
+    UNION ALL SELECT m.mark, NULL, NULL, NULL, NULL FROM highwater.stream_mark($1, $2) m(mark)";
 /// A page of it, as there.
 const PAGE: i64 = 1_000;
 

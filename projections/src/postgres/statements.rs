@@ -43,9 +43,15 @@ const LOOK: &str = "
     SELECT epoch, position FROM highwater_projections.checkpoint
     WHERE name = $1 AND version = $2";
 
-/// Comes before the effect: the same message on another connection waits here for the first to end.
+/// Comes before the effect: the same message on another connection waits here for the first to end. As
+/// for a page, a process that freezes doesn't hold its successor up for ever; a handler may call somebody
+/// from within its transaction, so it has a minute.
 const REMEMBER: &str = "
-    INSERT INTO highwater_projections.inbox (consumer, message_id) VALUES ($1, $2::uuid)
+    WITH guarded AS MATERIALIZED (
+        SELECT set_config('idle_in_transaction_session_timeout', '1min', true)
+    )
+    INSERT INTO highwater_projections.inbox (consumer, message_id)
+    SELECT $1, $2::uuid FROM guarded
     ON CONFLICT (consumer, message_id) DO NOTHING";
 
 /// Comes after the effect. In a transaction that a swallowed error has doomed it fails, where COMMIT

@@ -29,13 +29,17 @@ const CREATE: &str = "
 /// Lets one process at a time set up, until the end of the transaction.
 ///
 /// `CREATE … IF NOT EXISTS` alone isn't safe against itself: two at once can both find nothing, and
-/// the later one fails on a unique index of the catalogue.
+/// the later one fails on a unique index of the catalogue. A process that freezes while it has the lock
+/// loses it after ten seconds.
 pub(super) async fn lock_set_up(connection: &mut PgConnection) -> Result<(), Error> {
-    sqlx::query("SELECT pg_advisory_xact_lock($1)")
-        .bind(SET_UP_LOCK)
-        .execute(connection)
-        .await
-        .map(drop)
+    sqlx::query(
+        "SELECT set_config('idle_in_transaction_session_timeout', '10s', true),
+            pg_advisory_xact_lock($1)",
+    )
+    .bind(SET_UP_LOCK)
+    .execute(connection)
+    .await
+    .map(drop)
 }
 
 /// Creates the tables unless they are there. The caller holds the lock.

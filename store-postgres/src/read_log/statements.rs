@@ -17,42 +17,33 @@ pub(crate) struct Statements {
 /// version. It comes on the snapshot of the events: whoever misses one sees the mark. Postgres never
 /// runs a part with a LIMIT in parallel, so the parts keep their order.
 macro_rules! mark {
-    ($nulls:literal, $from:literal) => {
-        concat!(" UNION ALL SELECT m.removed_to, NULL", $nulls, " FROM highwater.", $from)
-    };
-}
-macro_rules! log_mark {
-    ($nulls:literal) => {
-        concat!(
-            " UNION ALL SELECT m.removed_to, NULL, NULL",
-            $nulls,
-            " FROM highwater.log_retention m WHERE m.removed_to > $1"
-        )
+    ($nulls:literal, $of:literal) => {
+        concat!(" UNION ALL SELECT m.mark, NULL", $nulls, " FROM highwater.", $of, " m(mark)")
     };
 }
 /// Of the log as above, or of the stream: its mark in place of the version, and no position.
 macro_rules! marks_along_stream {
     ($nulls:literal) => {
         concat!(
-            mark!($nulls, "log_retention m WHERE m.removed_to > $1"),
-            " UNION ALL SELECT NULL, m.removed_to",
+            mark!($nulls, "log_mark($1)"),
+            " UNION ALL SELECT NULL, m.mark",
             $nulls,
-            " FROM highwater.stream_retention m
-              WHERE m.stream_id = $4 AND m.removed_position > $1"
+            " FROM highwater.stream_mark_along_log($4, $1) m(mark)"
         )
     };
 }
 
-/// `$columns` come behind position and version, and `$nulls` in their place.
+/// `$columns` come behind position and version, and `$nulls` in their place, one more where the stream is
+/// read, too.
 macro_rules! statements {
-    ($columns:literal, $nulls:literal) => {
+    ($columns:literal, $nulls:literal, $nulls_of_log:literal) => {
         Statements {
             all: concat!(
                 "(SELECT e.position, e.version, ",
                 $columns,
                 ", e.stream_id FROM highwater.events e
                  WHERE e.position > $1 AND e.position <= $2 ORDER BY e.position LIMIT $3)",
-                log_mark!($nulls)
+                mark!($nulls_of_log, "log_mark($1)")
             ),
             // '-' ends a category's name and '.' is the next byte: with collation "C" the range holds
             // the category's streams and no others. A tenant's stream has "@tenant/" in front of its
@@ -69,7 +60,7 @@ macro_rules! statements {
                             THEN substr(e.stream_id, strpos(e.stream_id, '/') + 1)
                             ELSE e.stream_id END < $5
                  ORDER BY e.position LIMIT $3)",
-                log_mark!($nulls)
+                mark!($nulls_of_log, "log_mark($1)")
             ),
             // By version, which rises with the position, so that the stream's own index serves. Where
             // `after` is an event of the stream, as behind a full page, the scan starts there.
@@ -93,15 +84,15 @@ macro_rules! statements {
                      FROM highwater.matching_positions($4, $5, $1, $2, $3) m(position)
                      ORDER BY m.position LIMIT $3) m
                  JOIN highwater.events e ON e.position = m.position ORDER BY e.position)",
-                log_mark!($nulls)
+                mark!($nulls_of_log, "log_mark($1)")
             ),
+            // A tombstone comes, too, as the last one: to pass it over costs less here than there.
             stream_forward: concat!(
                 "(SELECT e.position, e.version, ",
                 $columns,
                 " FROM highwater.events e
-                 WHERE e.stream_id = $1 AND e.version > $2 AND e.type <> 'highwater.tombstone'
-                 ORDER BY e.version LIMIT $3)",
-                mark!($nulls, "stream_retention m WHERE m.stream_id = $1 AND m.removed_to > $2")
+                 WHERE e.stream_id = $1 AND e.version > $2 ORDER BY e.version LIMIT $3)",
+                mark!($nulls, "stream_mark($1, $2)")
             ),
         }
     };
@@ -109,10 +100,14 @@ macro_rules! statements {
 
 pub(crate) const WHOLE: Statements = statements!(
     "e.schema_version, e.type, e.data, e.recorded_at, e.event_id, e.tags, e.metadata",
-    ", NULL, NULL, NULL, NULL, NULL, NULL, NULL"
+    ", NULL, NULL, NULL, NULL, NULL, NULL, NULL",
+    ", NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL"
 );
-pub(crate) const BARE: Statements =
-    statements!("e.schema_version, e.type, e.data", ", NULL, NULL, NULL");
+pub(crate) const BARE: Statements = statements!(
+    "e.schema_version, e.type, e.data",
+    ", NULL, NULL, NULL",
+    ", NULL, NULL, NULL, NULL"
+);
 
 /// Whole events. Sorted here and not there: asked for an order, the planner might walk the whole log
 /// in it.

@@ -118,7 +118,8 @@ async fn taking_a_partition_off_touches_none_of_its_rows() {
     let (database, store) = log_in_partitions_of(10).await;
     filled(&store).await;
     let client = session(&database).await;
-    let prepared = "UPDATE highwater.log_retention SET removed_to = 25;
+    let prepared = "SELECT highwater.begin_retention();
+        UPDATE highwater.log_retention SET removed_to = 25;
         UPDATE highwater.log_partitions SET prepared_to = up_to";
     run(&client, prepared).await;
     let file = "SELECT pg_relation_filenode('highwater.events_1')::bigint";
@@ -140,6 +141,7 @@ async fn a_partition_that_is_live_or_unmarked_or_newest_is_not_taken_off() {
     let (database, store) = log_in_partitions_of(2).await;
     let client = session(&database).await;
     let detach = "SELECT highwater.detach_partition(1)";
+    run(&client, "SELECT highwater.begin_retention()").await;
     store.append(to_any(&stream("a"), events(2))).await.expect("an append");
     // Live: left as it is.
     run(&client, detach).await;
@@ -168,7 +170,8 @@ async fn without_the_marks_of_its_streams_a_partition_would_take_their_versions_
     let (database, store) = log_in_partitions_of(2).await;
     store.append(to_any(&stream("a"), events(2))).await.expect("an append");
     store.append(to_any(&stream("b"), events(1))).await.expect("an append");
-    let unprepared = "UPDATE highwater.log_retention SET removed_to = 2;
+    let unprepared = "SELECT highwater.begin_retention();
+        UPDATE highwater.log_retention SET removed_to = 2;
         UPDATE highwater.log_partitions SET prepared_to = up_to;
         SELECT highwater.detach_partition(1)";
     run(&session(&database).await, unprepared).await;
