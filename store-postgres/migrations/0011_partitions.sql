@@ -15,11 +15,11 @@
 --      its transaction ends. roll_over() holds all of them exclusively (close_log). So an append that
 --      has its lock before a roll-over has ended when that begins; and one that gets its lock after it
 --      sees, in each later statement, everything that was appended before.
---   2. Positions are drawn up to the live one's end only (has_room). Only roll_over() moves that, under the locks of 1,
---      and what was left before the former end is never drawn. So appends write to the live partition
---      only. With 1: the next one is empty until it is live, a sealed one never changes again but by
---      retention, and every append that comes after sees all of it. Whoever changes partitions runs
---      READ COMMITTED: in a snapshot of before it got its locks it would seal what it doesn't see.
+--   2. Positions are drawn up to the live one's end only (has_room). Only roll_over() moves that, under the
+--      locks of 1, and what was left before the former end is never drawn. So appends write to the live
+--      partition only. With 1: the next one is empty until it is live, a sealed one never changes again
+--      but by retention, and every append that comes after sees all of it. Whoever changes partitions
+--      runs READ COMMITTED: in a snapshot of before it got its locks it would seal what it doesn't see.
 --   3. Hence whoever writes behind version v of a stream either has read v in a sealed partition,
 --      where nothing follows any more, or meets each rival in the unique index of the live one. The
 --      same with ids: those of sealed partitions are looked up (knows_any), those of the live one meet
@@ -27,11 +27,11 @@
 --   4. Within a stream positions rise with versions. So the newest event of a stream is in the newest
 --      partition that has any: the live one is asked first, the others newest first, and the first
 --      answer is right.
---   5. live_events, has_room, older_head and knows_any change with the partitions, in one
---      transaction: under the locks of 1 when another one becomes live or retention begins. A session learns of a change when
---      it gets a lock on a table that it doesn't hold yet, and only then runs no plan of before. So each
---      append takes such a lock behind those of 1: on events to write, in the functions that are one
---      statement; of its own, in append_batch, which runs in callers' transactions, too.
+--   5. live_events, has_room, older_head and knows_any change with the partitions, in one transaction:
+--      under the locks of 1 when another one becomes live or retention begins. A session learns of a
+--      change when it gets a lock on a table that it doesn't hold yet, and only then runs no plan of
+--      before. So each append takes such a lock behind those of 1: on events to write, in the functions
+--      that are one statement; of its own, in append_batch, which runs in callers' transactions, too.
 --   6. older_head and knows_any are STABLE: they see the snapshot of the statement that asks, and an
 --      event that retention takes away meanwhile is found or its mark is.
 --   7. A roll-over that is given up leaves the log as it was, or with a gap up to the live one's end.
@@ -479,7 +479,6 @@ END
 $$;
 
 REVOKE ALL ON FUNCTION highwater.close_log, highwater.write_older_lookups, highwater.begin_retention,
-    highwater.end_live_at,
-    highwater.attach_behind, highwater.add_next_partition, highwater.begin_partitions,
+    highwater.end_live_at, highwater.attach_behind, highwater.add_next_partition, highwater.begin_partitions,
     highwater.finish_partitions, highwater.roll_over, highwater.detach_partition,
     highwater.drop_partition FROM PUBLIC;
