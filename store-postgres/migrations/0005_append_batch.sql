@@ -135,20 +135,18 @@ DECLARE
     -- A version that no stream reaches, for one that has ended.
     tombstoned constant pg_catalog.int8 := 9223372036854775807;
 BEGIN
-    -- As in append_batch. The type's lock before the stream is looked at: no partition is sealed behind
-    -- this append's back (0011_partitions.sql).
-    IF pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.<>) 'read committed'
-        OR pg_catalog.current_setting('synchronous_commit') OPERATOR(pg_catalog.=) 'off'
-        OR pg_catalog.pg_advisory_xact_lock_shared(type_locks OPERATOR(pg_catalog.|)
+    -- The type's lock, before the stream is looked at: no partition is sealed behind this append's back
+    -- (0011_partitions.sql). The rest as in append_batch.
+    IF pg_catalog.pg_advisory_xact_lock_shared(type_locks OPERATOR(pg_catalog.|)
             (pg_catalog.hashtext(type_of_event) OPERATOR(pg_catalog.&) 63)::pg_catalog.int8) IS NULL
+        OR pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.<>) 'read committed'
+        OR pg_catalog.current_setting('synchronous_commit') OPERATOR(pg_catalog.=) 'off'
     THEN
         IF pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.<>) 'read committed' THEN
             RAISE EXCEPTION 'append_event needs READ COMMITTED'
                 USING ERRCODE = 'invalid_transaction_state';
         END IF;
-        PERFORM pg_catalog.set_config('synchronous_commit', 'on', true),
-            pg_catalog.pg_advisory_xact_lock_shared(type_locks OPERATOR(pg_catalog.|)
-                (pg_catalog.hashtext(type_of_event) OPERATOR(pg_catalog.&) 63)::pg_catalog.int8);
+        PERFORM pg_catalog.set_config('synchronous_commit', 'on', true);
     END IF;
 
     -- Nothing is written if the id is in a sealed partition: append_batch then says what became of it.

@@ -21,8 +21,8 @@ CREATE TABLE highwater.stream_retention (
 );
 
 -- One row: everything up to this position may be gone.
--- has_begun: there may be marks. Nobody looks for any before (begin_retention, 0011_partitions.sql): most
--- logs never have one, and looking costs every append and every read.
+-- has_begun: there may be marks. Nobody looks for any before (begin_retention): most logs never have
+-- one, and looking costs every append and every read.
 CREATE TABLE highwater.log_retention (
     is_only_row boolean PRIMARY KEY DEFAULT true CHECK (is_only_row),
     removed_to  bigint  NOT NULL DEFAULT 0,
@@ -56,6 +56,42 @@ CREATE FUNCTION highwater.stream_mark(stream text, after bigint) RETURNS SETOF b
 LANGUAGE sql STABLE AS 'SELECT NULL::pg_catalog.int8 WHERE false';
 CREATE FUNCTION highwater.stream_mark_along_log(stream text, after bigint) RETURNS SETOF bigint
 LANGUAGE sql STABLE AS 'SELECT NULL::pg_catalog.int8 WHERE false';
+
+-- Lets appends and readers look for marks: needed before the first one, and done once. Under the locks of
+-- all appends (close_log, 0011_partitions.sql): one that doesn't look yet has ended before anything is
+-- marked. And alone with the table: a reader has its plan before it has its snapshot, and in between it
+-- holds the table; so one that doesn't look has ended, too. It waits for them, a dump among them, and those who come meanwhile for it. So it gives up soon
+-- (lock_timeout), and is called again.
+CREATE FUNCTION highwater.begin_retention() RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '100ms'
+AS $$
+BEGIN
+    IF (SELECT r.has_begun FROM highwater.log_retention r) THEN
+        RETURN;
+    END IF;
+    PERFORM highwater.insist_on_read_committed();
+    PERFORM pg_advisory_xact_lock(24005::bigint << 48);
+    PERFORM highwater.close_log();
+    LOCK TABLE ONLY highwater.events IN ACCESS EXCLUSIVE MODE;
+    UPDATE highwater.log_retention SET has_begun = true;
+    PERFORM highwater.write_older_lookups();
+    CREATE OR REPLACE FUNCTION highwater.log_mark(after bigint) RETURNS SETOF bigint
+    LANGUAGE sql STABLE AS 'SELECT r.removed_to FROM highwater.log_retention r
+        WHERE r.removed_to OPERATOR(pg_catalog.>) after';
+    CREATE OR REPLACE FUNCTION highwater.stream_mark(stream text, after bigint) RETURNS SETOF bigint
+    LANGUAGE sql STABLE AS 'SELECT r.removed_to FROM highwater.stream_retention r
+        WHERE r.stream_id OPERATOR(pg_catalog.=) stream AND r.removed_to OPERATOR(pg_catalog.>) after';
+    CREATE OR REPLACE FUNCTION highwater.stream_mark_along_log(stream text, after bigint)
+    RETURNS SETOF bigint
+    LANGUAGE sql STABLE AS 'SELECT r.removed_to FROM highwater.stream_retention r
+        WHERE r.stream_id OPERATOR(pg_catalog.=) stream
+          AND r.removed_position OPERATOR(pg_catalog.>) after';
+END
+$$;
+
+REVOKE ALL ON FUNCTION highwater.begin_retention FROM PUBLIC;
 
 -- The transactions of this database that may use a snapshot which doesn't see what transaction
 -- `marker` committed. Asked after the commit, so whoever comes later sees it.

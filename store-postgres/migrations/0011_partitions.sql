@@ -189,40 +189,6 @@ $text$, ids);
 END
 $$;
 
--- Lets appends and readers look for marks: needed before the first one, and done once. Under the locks of
--- 1: an append that doesn't look yet has ended before anything is marked. And as in 9: a reader has its plan
--- before it has its snapshot, and in between it holds the table; so one that doesn't look has ended, too.
--- It waits for them, a dump among them, and those who come meanwhile for it. So it gives up soon
--- (lock_timeout), and is called again.
-CREATE FUNCTION highwater.begin_retention() RETURNS void
-LANGUAGE plpgsql VOLATILE
-SET search_path = pg_catalog, pg_temp
-SET lock_timeout = '100ms'
-AS $$
-BEGIN
-    IF (SELECT r.has_begun FROM highwater.log_retention r) THEN
-        RETURN;
-    END IF;
-    PERFORM highwater.insist_on_read_committed();
-    PERFORM pg_advisory_xact_lock(24005::bigint << 48);
-    PERFORM highwater.close_log();
-    LOCK TABLE ONLY highwater.events IN ACCESS EXCLUSIVE MODE;
-    UPDATE highwater.log_retention SET has_begun = true;
-    PERFORM highwater.write_older_lookups();
-    CREATE OR REPLACE FUNCTION highwater.log_mark(after bigint) RETURNS SETOF bigint
-    LANGUAGE sql STABLE AS 'SELECT r.removed_to FROM highwater.log_retention r
-        WHERE r.removed_to OPERATOR(pg_catalog.>) after';
-    CREATE OR REPLACE FUNCTION highwater.stream_mark(stream text, after bigint) RETURNS SETOF bigint
-    LANGUAGE sql STABLE AS 'SELECT r.removed_to FROM highwater.stream_retention r
-        WHERE r.stream_id OPERATOR(pg_catalog.=) stream AND r.removed_to OPERATOR(pg_catalog.>) after';
-    CREATE OR REPLACE FUNCTION highwater.stream_mark_along_log(stream text, after bigint)
-    RETURNS SETOF bigint
-    LANGUAGE sql STABLE AS 'SELECT r.removed_to FROM highwater.stream_retention r
-        WHERE r.stream_id OPERATOR(pg_catalog.=) stream
-          AND r.removed_position OPERATOR(pg_catalog.>) after';
-END
-$$;
-
 CREATE FUNCTION highwater.end_live_at(last bigint) RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
@@ -478,7 +444,7 @@ BEGIN
 END
 $$;
 
-REVOKE ALL ON FUNCTION highwater.close_log, highwater.write_older_lookups, highwater.begin_retention,
-    highwater.end_live_at, highwater.attach_behind, highwater.add_next_partition, highwater.begin_partitions,
+REVOKE ALL ON FUNCTION highwater.close_log, highwater.write_older_lookups, highwater.end_live_at,
+    highwater.attach_behind, highwater.add_next_partition, highwater.begin_partitions,
     highwater.finish_partitions, highwater.roll_over, highwater.detach_partition,
     highwater.drop_partition FROM PUBLIC;

@@ -177,6 +177,7 @@ impl PostgresStore {
             }
             None => {
                 let mark = self.settled_mark(&self.retention_row(MARK_OF_LOG, &[]).await?).await?;
+                // Nothing is marked.
                 if mark == 0 {
                     return Ok(None);
                 }
@@ -201,17 +202,13 @@ impl PostgresStore {
         Ok(client.query_opt(&statement, parameters).await?)
     }
 
-    /// Lets appends and readers look for marks, if they don't yet.
-    async fn begin_retention(&self) -> Result<(), Error> {
-        ask_patiently(&self.reads, BEGIN, &[], PATIENCE).await?;
-        Ok(())
-    }
-
+    /// Marks, and lets appends and readers look for marks first, if they don't yet.
     async fn mark(
         &self,
         sql: &'static str,
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<(), Error> {
+        ask_patiently(&self.reads, BEGIN, &[], PATIENCE).await?;
         let client = self.retention_client().await?;
         let statement = client.prepare_cached(sql).await?;
         client.execute(&statement, parameters).await?;
@@ -263,10 +260,8 @@ impl Retention for PostgresStore {
         stream: &StreamId,
         to: StreamVersion,
     ) -> Result<(), RetentionError> {
-        let doing = "mark a stream";
-        self.begin_retention().await.map_err(stopped(doing))?;
         let marked = self.mark(MARK_STREAM, &[&stream.as_str(), &to_i64(to.get())]).await;
-        marked.map_err(stopped(doing))
+        marked.map_err(stopped("mark a stream"))
     }
 
     async fn remove_from_stream(
@@ -280,9 +275,7 @@ impl Retention for PostgresStore {
     }
 
     async fn mark_log(&self, to: GlobalPosition) -> Result<(), RetentionError> {
-        let doing = "mark the log";
-        self.begin_retention().await.map_err(stopped(doing))?;
-        self.mark(MARK_LOG, &[&to_i64(to.get())]).await.map_err(stopped(doing))
+        self.mark(MARK_LOG, &[&to_i64(to.get())]).await.map_err(stopped("mark the log"))
     }
 
     async fn remove_from_log(

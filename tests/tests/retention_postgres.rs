@@ -1,8 +1,10 @@
-//! Why nothing is removed in Postgres while an append is under way that read before the mark.
+//! Marks and removals in Postgres beside appends and reads that are under way.
 //!
-//! Such an append has read an older version of its stream. What keeps it from writing the next one
-//! again is the entry of the event that took it; with that event removed, one version would stand for
-//! two events.
+//! Nothing is removed while an append is under way that read before the mark. It has read an older
+//! version of its stream. What keeps it from writing the next one again is the entry of the event that
+//! took it; with that event removed, one version would stand for two events.
+//!
+//! And nothing is marked before everybody looks for marks.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -17,15 +17,15 @@ pub(crate) struct Statements {
 /// version. It comes on the snapshot of the events: whoever misses one sees the mark. Postgres never
 /// runs a part with a LIMIT in parallel, so the parts keep their order.
 macro_rules! mark {
-    ($nulls:literal, $of:literal) => {
-        concat!(" UNION ALL SELECT m.mark, NULL", $nulls, " FROM highwater.", $of, " m(mark)")
+    ($($nulls:literal),+; $of:literal) => {
+        concat!(" UNION ALL SELECT m.mark, NULL", $($nulls,)+ " FROM highwater.", $of, " m(mark)")
     };
 }
 /// Of the log as above, or of the stream: its mark in place of the version, and no position.
 macro_rules! marks_along_stream {
     ($nulls:literal) => {
         concat!(
-            mark!($nulls, "log_mark($1)"),
+            mark!($nulls; "log_mark($1)"),
             " UNION ALL SELECT NULL, m.mark",
             $nulls,
             " FROM highwater.stream_mark_along_log($4, $1) m(mark)"
@@ -33,17 +33,16 @@ macro_rules! marks_along_stream {
     };
 }
 
-/// `$columns` come behind position and version, and `$nulls` in their place, one more where the stream is
-/// read, too.
+/// `$columns` come behind position and version, and `$nulls` in their place.
 macro_rules! statements {
-    ($columns:literal, $nulls:literal, $nulls_of_log:literal) => {
+    ($columns:literal, $nulls:literal) => {
         Statements {
             all: concat!(
                 "(SELECT e.position, e.version, ",
                 $columns,
                 ", e.stream_id FROM highwater.events e
                  WHERE e.position > $1 AND e.position <= $2 ORDER BY e.position LIMIT $3)",
-                mark!($nulls_of_log, "log_mark($1)")
+                mark!($nulls, ", NULL"; "log_mark($1)")
             ),
             // '-' ends a category's name and '.' is the next byte: with collation "C" the range holds
             // the category's streams and no others. A tenant's stream has "@tenant/" in front of its
@@ -60,7 +59,7 @@ macro_rules! statements {
                             THEN substr(e.stream_id, strpos(e.stream_id, '/') + 1)
                             ELSE e.stream_id END < $5
                  ORDER BY e.position LIMIT $3)",
-                mark!($nulls_of_log, "log_mark($1)")
+                mark!($nulls, ", NULL"; "log_mark($1)")
             ),
             // By version, which rises with the position, so that the stream's own index serves. Where
             // `after` is an event of the stream, as behind a full page, the scan starts there.
@@ -84,7 +83,7 @@ macro_rules! statements {
                      FROM highwater.matching_positions($4, $5, $1, $2, $3) m(position)
                      ORDER BY m.position LIMIT $3) m
                  JOIN highwater.events e ON e.position = m.position ORDER BY e.position)",
-                mark!($nulls_of_log, "log_mark($1)")
+                mark!($nulls, ", NULL"; "log_mark($1)")
             ),
             // A tombstone comes, too, as the last one: to pass it over costs less here than there.
             stream_forward: concat!(
@@ -92,7 +91,7 @@ macro_rules! statements {
                 $columns,
                 " FROM highwater.events e
                  WHERE e.stream_id = $1 AND e.version > $2 ORDER BY e.version LIMIT $3)",
-                mark!($nulls, "stream_mark($1, $2)")
+                mark!($nulls; "stream_mark($1, $2)")
             ),
         }
     };
@@ -100,14 +99,10 @@ macro_rules! statements {
 
 pub(crate) const WHOLE: Statements = statements!(
     "e.schema_version, e.type, e.data, e.recorded_at, e.event_id, e.tags, e.metadata",
-    ", NULL, NULL, NULL, NULL, NULL, NULL, NULL",
-    ", NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL"
+    ", NULL, NULL, NULL, NULL, NULL, NULL, NULL"
 );
-pub(crate) const BARE: Statements = statements!(
-    "e.schema_version, e.type, e.data",
-    ", NULL, NULL, NULL",
-    ", NULL, NULL, NULL, NULL"
-);
+pub(crate) const BARE: Statements =
+    statements!("e.schema_version, e.type, e.data", ", NULL, NULL, NULL");
 
 /// Whole events. Sorted here and not there: asked for an order, the planner might walk the whole log
 /// in it.
